@@ -1,0 +1,93 @@
+"""All settings, each with its unit and the reason for its default.
+
+Plain dataclasses, so that a run without a config file starts without pydantic; `engine/config.py` validates what comes
+from outside (config.toml, PAWL_* variables) against these same classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """Limits of the child that runs a script."""
+
+    memory_bytes: int = 256 << 20
+    """JavaScript heap. 10,000 pending calls take some 35 MB; a script that needs more than this holds data it should not."""
+    stack_bytes: int = 1 << 20
+    """JavaScript stack: 1,700 calls deep, far below the thread's 8 MiB, which native recursion shares."""
+    cpu_turn_s: float = 2.0
+    """CPU seconds between two moments in which the script waits. An honest turn takes milliseconds."""
+    frame_bytes: int = 64 << 20
+    """One message between script and host, either way."""
+    pending_calls: int = 100_000
+    """Calls that the script has made and not got back."""
+    source_bytes: int = 1 << 20
+    """Text of a script (S14)."""
+    result_bytes: int = 16 << 20
+    """The run's result as JSON (S15)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Caps of a run in all its versions; None is no cap."""
+
+    agents: int | None = 1000
+    """S46: what other runtimes of the dialect use."""
+    concurrency: int = 16
+    """S47."""
+    tokens: int | None = None
+    cost_usd: float | None = None
+    minutes: float | None = None
+    entries: int = 4096
+    """S33: entries in one parallel() or pipeline()."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """One agent call."""
+
+    timeout_minutes: float = 30.0
+    """One attempt; a coding agent's task may well take a quarter of an hour."""
+    attempts: int = 3
+    """1 + two retries of transient errors (S26)."""
+    backoff_s: float = 1.0
+    """Before the first retry; doubles, with jitter."""
+    schema_rounds: int = 5
+    """S21: answers that may fail the schema before the call throws."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSettings:
+    """Above these, a person confirms before a run starts (unless --yes)."""
+
+    agents: int = 200
+    cost_usd: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSettings:
+    """What is masked before it is recorded and before the script sees it (I9)."""
+
+    environment: tuple[str, ...] = ("*_API_KEY", "*_TOKEN", "*_SECRET", "*_PASSWORD", "AWS_SECRET_ACCESS_KEY")
+    """Names of environment variables (with `*`) whose values are secrets."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions of the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that config.toml may hold."""
+
+    backend: str | None = None
+    """Default backend; None is `local`."""
+    model: str | None = None
+    effort: str | None = None
+    allow: tuple[str, ...] = ()
+    """Host effects that scripts of this project may use: of check, ask, files."""
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    agents: AgentSettings = field(default_factory=AgentSettings)
+    confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
+    secrets: SecretSettings = field(default_factory=SecretSettings)
