@@ -1,0 +1,127 @@
+"""The entry of `pawl`: finds the command, runs it, and turns every way to end into an exit code.
+
+Start-up is a promise (the first agent within 250 ms), so this file imports next to nothing, and a command's module is
+imported when it is called: `COMMANDS` holds what `pawl --help` prints.
+
+The one place that catches everything (`except Exception`): no traceback reaches a person; a bug of ours goes to a file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from engine.cli.streams import OutputLost, secure_descriptors
+
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+"""Ctrl-C in a command that drives no run. One that drives a run exits 5 (`resume` goes on) or, before it started, 2."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("driving", "Run a workflow."),
+    "resume": ("driving", "Go on with a run that stopped, failed or was edited."),
+    "replay": ("driving", "Run a recorded run again from the journal alone."),
+    "check": ("scripts", "Say everything that is wrong with scripts."),
+    "simulate": ("simulating", "Try a script without a model; estimate its cost."),
+    "runs": ("looking", "List the runs of this project."),
+    "show": ("looking", "Show one run."),
+    "watch": ("watching", "Watch a run live."),
+    "log": ("looking", "Print the events of a run."),
+    "diff": ("looking", "Compare what two runs asked and got."),
+    "verify": ("looking", "Check every stored record against its checksum."),
+    "pause": ("steering", "Let running agents finish, then stop."),
+    "cancel": ("steering", "Stop a run for good."),
+    "skip": ("steering", "Give the script null for one call."),
+    "retry": ("steering", "Start one call again."),
+    "answer": ("steering", "Answer a question that a run asks."),
+    "export": ("keeping", "Write a run into one file."),
+    "import": ("keeping", "Read runs from a file."),
+    "delete": ("keeping", "Delete runs."),
+    "gc": ("keeping", "Delete old runs and what nothing refers to."),
+    "workflows": ("inventory", "List the workflows that can be run by name."),
+    "agents": ("inventory", "List the kinds of subagent."),
+    "backends": ("inventory", "List what can answer an agent call."),
+    "model": ("inventory", "The embedded model: `pawl model pull`."),
+    "doctor": ("doctor", "Say what works here and what does not."),
+    "init": ("initial", "Set up a project."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+"""Name → module of `engine.cli` that has it, and what it does. In the order of `pawl --help`."""
+
+
+def main() -> NoReturn:
+    """The console script. Never returns, never shows a traceback."""
+    secure_descriptors()
+    code = run(sys.argv[1:])
+    _leave(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code. Prints; never raises but `SystemExit` of Python's own."""
+    try:
+        _prewarm(arguments)
+        return _dispatch(list(arguments))
+    except OutputLost as lost:
+        if not lost.reader_left:
+            _stderr(f"Error: {lost.problem}.")
+        return 0 if lost.reader_left else 1
+    except KeyboardInterrupt:
+        _stderr("")
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the command line's boundary
+        from engine.cli.failing import report
+
+        return report(error, arguments)
+
+
+def _prewarm(arguments: Sequence[str]) -> None:
+    """Starts the children of a run before anything else is imported: they boot while Python reads our modules."""
+
+
+def _dispatch(arguments: list[str]) -> int:
+    import click
+
+    from engine.cli.group import pawl
+
+    if instruction := os.environ.get("_PAWL_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(pawl, {}, "pawl", "_PAWL_COMPLETE", instruction)
+    try:
+        with pawl.make_context("pawl", arguments) as context:
+            result: Any = pawl.invoke(context)
+            return int(result or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.Abort as abort:
+        raise KeyboardInterrupt from abort
+
+
+def load(name: str) -> Any:
+    """The click command `name`; imports its module."""
+    module = importlib.import_module(f"engine.cli.{COMMANDS[name][0]}")
+    return module.COMMANDS[name]
+
+
+def _stderr(text: str) -> None:
+    from engine.cli.streams import Output
+
+    Output().note(text)
+
+
+def _leave(code: int) -> NoReturn:
+    """Flushes and exits. A lost standard output has been reported by now and must not turn into a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
