@@ -1,0 +1,183 @@
+// The ground that the rest of the library stands on.
+//
+// Everything here is captured before a script runs, so that a script which patches built-ins changes its own values
+// only (S08). What goes to the host is text, put together from strings: no prototype is ever asked.
+// `__pawl` is deleted from the global object after boot; a script cannot reach it.
+globalThis.__pawl = (() => {
+  "use strict";
+  const { apply, construct, defineProperty, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
+  const { create, is } = Object;
+  const { isArray, from: arrayFrom } = Array;
+  const { parse, stringify } = JSON;
+  const { isFinite, isInteger } = Number;
+  const NativeError = Error;
+  const NativeTypeError = TypeError;
+  const NativePromise = Promise;
+
+  // A Map whose methods are its own prototype's, not the script's.
+  const mapMethods = create(null);
+  for (const name of ["get", "set", "has", "delete", "forEach", "clear"]) mapMethods[name] = Map.prototype[name];
+  const NativeMap = Map;
+  const safeMap = () => setPrototypeOf(new NativeMap(), mapMethods);
+  const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, "size").get;
+
+  const define = (target, name, value) =>
+    defineProperty(target, name, { __proto__: null, value, writable: true, configurable: true, enumerable: false });
+
+  // `text` as JSON. JSON.stringify of a primitive string asks no toJSON.
+  const quote = (text) => stringify(text);
+
+  // The queue of operations for the host: each one the text of a JSON array, in a chain (a setter that a script puts on
+  // Array.prototype sees none of it). `drain` takes 256 at a time, so that a fan-out of ten thousand does not become one
+  // message that stops everything else.
+  const MOST_AT_ONCE = 256;
+  let first = null;
+  let last = null;
+  const emit = (text) => {
+    const link = { __proto__: null, text, next: null };
+    if (last === null) first = link;
+    else last.next = link;
+    last = link;
+  };
+  const drain = () => {
+    let text = "[";
+    for (let n = 0; n < MOST_AT_ONCE && first !== null; n++) {
+      text += n === 0 ? first.text : "," + first.text;
+      first = first.next;
+    }
+    if (first === null) last = null;
+    return text + "]";
+  };
+
+  // An Error as the contract wants it (S24): real, with name, message and a stable code.
+  const makeError = (message, code, name, fields) => {
+    const error = name === "TypeError" ? new NativeTypeError(message) : new NativeError(message);
+    if (name && name !== "TypeError") define(error, "name", name);
+    if (code) define(error, "code", code);
+    if (fields) for (const key of ownKeys(fields)) define(error, key, fields[key]);
+    return error;
+  };
+  const typeError = (message, code = "invalid") => makeError(message, code, "TypeError");
+
+  // A thrown value as text. Reading it may run the script's own getters; they are caught here and limited by the host.
+  const read = (value, key) => {
+    try {
+      const found = value[key];
+      return typeof found === "string" ? found : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
+  const nativeCharCodeAt = String.prototype.charCodeAt;
+  const charCodeAt = (text, i) => apply(nativeCharCodeAt, text, [i]);
+  const nativeTest = RegExp.prototype.exec;
+  const SURROGATE = /[\ud800-\udfff]/;
+  const hasSurrogate = (text) => apply(nativeTest, SURROGATE, [text]) !== null;
+  const clean = (text) => (hasSurrogate(text) ? wellFormedText(text) : text);
+  function wellFormedText(text) {
+    let out = "";
+    for (let i = 0; i < text.length; i++) {
+      const unit = charCodeAt(text, i);
+      const next = i + 1 < text.length ? charCodeAt(text, i + 1) : 0;
+      if (unit >= 0xd800 && unit <= 0xdbff && next >= 0xdc00 && next <= 0xdfff) {
+        out += text[i] + text[i + 1];
+        i++;
+      } else {
+        out += unit >= 0xd800 && unit <= 0xdfff ? "\ufffd" : text[i];
+      }
+    }
+    return out;
+  }
+
+  const NativeString = String;
+  const describe = (value) => {
+    if (!isObject(value)) {
+      return { __proto__: null, name: "", message: typeof value === "symbol" ? "a symbol" : NativeString(value), code: "", stack: "" };
+    }
+    const message = read(value, "message");
+    let text = message;
+    if (text === undefined) {
+      try {
+        text = toJson(value);
+      } catch {
+        text = "a value that is not JSON";
+      }
+    }
+    return { __proto__: null, name: read(value, "name") ?? "", message: text, code: read(value, "code") ?? "", stack: read(value, "stack") ?? "" };
+  };
+  const errorText = (value) => {
+    const d = describe(value);
+    return (
+      '{"name":' + quote(clean(d.name)) + ',"message":' + quote(clean(d.message)) + ',"code":' + quote(clean(d.code)) +
+      ',"stack":' + quote(clean(d.stack)) + "}"
+    );
+  };
+
+  // Our own JSON writer: it names the path of what JSON cannot hold, finds cycles, is bounded in depth (the engine's own
+  // stringify recurses without a check), and asks no prototype but for toJSON, which scripts rely on for Date and URL.
+  const MOST_DEEP = 500;
+  const toJson = (root) => {
+    const above = [];
+    const write = (given, path, depth) => {
+      let value = given;
+      if (typeof value === "object" && value !== null && typeof value.toJSON === "function") {
+        value = apply(value.toJSON, value, [path]);
+      }
+      switch (typeof value) {
+        case "string":
+          if (hasSurrogate(value) && wellFormedText(value) !== value) {
+            throw typeError("JSON cannot hold the lone surrogate in the string at " + path, "not_json");
+          }
+          return quote(value);
+        case "number":
+          return isFinite(value) ? "" + value : "null";
+        case "boolean":
+          return value ? "true" : "false";
+        case "undefined":
+          return undefined;
+        case "object":
+          break;
+        default:
+          throw typeError("JSON cannot hold the " + typeof value + " at " + path, "not_json");
+      }
+      if (value === null) return "null";
+      if (value instanceof NativePromise) {
+        throw typeError("The value at " + path + " is a promise that nobody awaited. Write `await` before it.", "not_json");
+      }
+      if (depth > MOST_DEEP) throw typeError("The value at " + path + " is nested deeper than " + MOST_DEEP, "not_json");
+      for (let i = 0; i < depth; i++) {
+        if (above[i] === value) throw typeError("The value at " + path + " contains itself", "not_json");
+      }
+      define(above, depth, value);
+      let text = "";
+      if (isArray(value)) {
+        for (let i = 0; i < value.length; i++) {
+          text += (i ? "," : "") + (write(value[i], path + "[" + i + "]", depth + 1) ?? "null");
+        }
+        text = "[" + text + "]";
+      } else {
+        const keys = apply(nativeKeys, undefined, [value]);
+        for (let i = 0; i < keys.length; i++) {
+          const key = keys[i];
+          const member = write(value[key], path + "." + key, depth + 1);
+          if (member !== undefined) text += (text ? "," : "") + quote(clean(key)) + ":" + member;
+        }
+        text = "{" + text + "}";
+      }
+      define(above, depth, undefined);
+      return text;
+    };
+    return write(root, "$", 0);
+  };
+  const nativeKeys = Object.keys;
+
+  return {
+    __proto__: null,
+    apply, arrayFrom, charCodeAt, clean, construct, create, define, describe, drain, emit, errorText, getPrototypeOf, hasSurrogate, is,
+    isArray, isFinite, isInteger, isObject, makeError, mapSize, NativePromise, ownKeys, parse, quote, safeMap, setPrototypeOf,
+    toJson, typeError, wellFormedText,
+    // What 90_main.js fills in for the child process: start, settle, step, made.
+    config: null,
+  };
+})();

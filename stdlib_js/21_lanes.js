@@ -1,0 +1,201 @@
+// Lanes: where in the script's structure a request is made, and who waited for what.
+//
+// `core.lane` is the lane in which code runs now. The host's delivery sets it (one settlement, then jobs until idle),
+// and so do the primitives when they run a slot. The host keeps the books (engine/lanes.py); this file tells it what it
+// cannot see: which slots opened, ended and joined, who woke whom (rule W), and which promise that had already settled
+// is used where (rule U).
+((core) => {
+  "use strict";
+  const { apply, arrayFrom, define, emit, NativePromise, typeError } = core;
+  const nativeThen = NativePromise.prototype.then;
+
+  // id: the host's name of the lane. outer: the lane that opened it, null for the script's own. position: of its join in
+  // the outer lane. calls: pending calls, made when needed. joins: open joins in it. group: the workflow it belongs to.
+  const makeLane = (id, outer, position, slot, group) => ({
+    __proto__: null,
+    id, outer, position, slot, group,
+    opened: 0, isCancelled: false, hasEnded: false, random: null, calls: null, joins: null,
+  });
+  core.lane = makeLane(0, null, 0, 0, { __proto__: null, id: 0, phase: null });
+
+  // "" for the script, "/0:2" for slot 2 of its first join, "/0:2/1:0" for slot 0 of the second join in there: positions
+  // in the outer lane only, so that an edit in one lane renames no other.
+  const lanePath = (lane) => (lane.outer === null ? "" : lanePath(lane.outer) + "/" + lane.position + ":" + lane.slot);
+  const isInside = (lane, outer) => {
+    for (let l = lane; l !== null; l = l.outer) if (l === outer) return true;
+    return false;
+  };
+  const isCancelled = (lane) => {
+    for (let l = lane; l !== null; l = l.outer) if (l.isCancelled) return true;
+    return false;
+  };
+
+  let lastId = 0;
+  let lastLane = 0;
+  const nextId = () => ++lastId;
+
+  // Rule U. A promise of ours (of a primitive, or of `new Promise`) tells when it is used after it settled. `await`,
+  // `then` and `Promise.all` read its `constructor` at once, and must find the engine's own there.
+  class Watched extends NativePromise {
+    #id = 0;
+    #settled = false;
+    static watch(promise, id) { promise.#id = id; }
+    static settled(promise) { promise.#settled = true; }
+    get constructor() {
+      if (this.#settled) emit('["u",' + this.#id + "," + core.lane.id + "]");
+      return NativePromise;
+    }
+  }
+  const { watch, settled } = Watched;
+
+  // A promise for the library: [promise, resolve, reject] as a record. `report` says whether the host must be told of the
+  // settlement (it knows that of calls by itself).
+  const makePromise = (id, report) => {
+    const made = { __proto__: null, promise: null, resolve: null, reject: null };
+    const settle = (f) => (value) => {
+      if (report) emit('["s",' + id + "," + core.lane.id + "]");
+      settled(made.promise);
+      f(value);
+    };
+    made.promise = new Watched((resolve, reject) => {
+      made.resolve = settle(resolve);
+      made.reject = settle(reject);
+    });
+    watch(made.promise, id);
+    return made;
+  };
+
+  // Calls `ok` or `fail` in the job in which an `await value` would go on.
+  const follow = async (value, ok, fail) => {
+    let result;
+    try {
+      result = await value;
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    ok(result);
+  };
+
+  // In a job of its own: a chain of slots that end at once must not become a chain of stack frames.
+  const later = (f) => { follow(undefined, f, f); };
+
+  // The script's own `new Promise`: gates, locks, queues.
+  const ScriptPromise = function Promise(executor) {
+    if (new.target === undefined) throw typeError("Promise must be called with new: new Promise((resolve, reject) => …)");
+    if (typeof executor !== "function") throw typeError("new Promise needs a function: new Promise((resolve, reject) => …)");
+    const id = nextId();
+    let promise = null;
+    let isDecided = false;
+    const tell = () => {
+      emit('["s",' + id + "," + core.lane.id + "]");
+      if (promise !== null) settled(promise);
+    };
+    const decided = () => {
+      if (isDecided) return false;
+      isDecided = true;
+      tell();
+      return true;
+    };
+    const body = (resolve, reject) => {
+      try {
+        executor(
+          (value) => {
+            // Resolved with another promise, it settles when that one does: tell again then, with what is known by then.
+            if (decided() && value instanceof NativePromise) follow(value, tell, tell);
+            resolve(value);
+          },
+          (error) => {
+            decided();
+            reject(error);
+          },
+        );
+      } catch (error) {
+        decided();
+        reject(error);
+      }
+    };
+    promise = core.construct(Watched, [body], new.target === ScriptPromise ? Watched : new.target);
+    watch(promise, id);
+    if (isDecided) settled(promise);
+    return promise;
+  };
+  ScriptPromise.prototype = NativePromise.prototype;
+  for (const name of ["all", "allSettled", "any", "race", "reject", "resolve"]) {
+    const native = NativePromise[name];
+    define(ScriptPromise, name, { [name](value) { return apply(native, NativePromise, [value]); } }[name]);
+  }
+  define(ScriptPromise, "withResolvers", function withResolvers() {
+    let resolve, reject;
+    const promise = new ScriptPromise((a, b) => { resolve = a; reject = b; });
+    return { promise, resolve, reject };
+  });
+  define(ScriptPromise, "try", { try(f, ...given) { return new ScriptPromise((resolve) => resolve(apply(f, undefined, given))); } }.try);
+  Object.defineProperty(ScriptPromise, Symbol.species, { get() { return this; }, configurable: true });
+  define(globalThis, "Promise", ScriptPromise);
+  define(globalThis, "queueMicrotask", function queueMicrotask(f) {
+    if (typeof f !== "function") throw typeError("queueMicrotask needs a function");
+    apply(nativeThen, apply(NativePromise.resolve, NativePromise, []), [() => f()]);
+  });
+
+  // A join: `n` slots of the current lane, each a lane. It is decided once; then its slots are its outer lane.
+  const openJoin = (n) => {
+    const outer = core.lane;
+    const position = outer.opened++;
+    const first = lastLane + 1;
+    lastLane += n;
+    const join = { __proto__: null, outer, first, lanes: arrayFrom({ length: n }, () => null), left: n, isDecided: false };
+    for (let i = 0; i < n; i++) join.lanes[i] = makeLane(first + i, outer, position, i, outer.group);
+    outer.joins ??= core.safeMap();
+    outer.joins.set(first, join);
+    emit('["o",' + first + "," + n + "," + outer.id + "," + position + "]");
+    return join;
+  };
+
+  // Rule W. From here on `lane` runs; whoever woke it hands over what it had waited for.
+  const enter = (lane) => {
+    if (!isInside(core.lane, lane)) emit('["w",' + lane.id + "," + core.lane.id + "]");
+    core.lane = lane;
+  };
+  const leaveSlot = (join, i) => {
+    const lane = join.lanes[i];
+    if (lane.hasEnded) return;
+    lane.hasEnded = true;
+    emit('["e",' + lane.id + "," + core.lane.id + "]");
+    join.left--;
+  };
+
+  // Decides `join`: the calls of slots that have not ended are cancelled, the outer lane takes over, `core.lane` is it.
+  const decide = (join) => {
+    if (join.isDecided) return;
+    join.isDecided = true;
+    if (join.left > 0) {
+      const calls = [];
+      for (let i = 0; i < join.lanes.length; i++) if (!join.lanes[i].hasEnded) cancelLane(join.lanes[i], calls);
+      core.withdraw(calls);
+    }
+    emit('["j",' + join.first + "," + join.lanes.length + "]");
+    join.outer.joins.delete(join.first);
+    core.lane = join.outer;
+  };
+  const cancelLane = (lane, calls) => {
+    lane.isCancelled = true;
+    if (lane.calls !== null) lane.calls.forEach((call) => define(calls, calls.length, call));
+    if (lane.joins !== null) lane.joins.forEach((join) => {
+      for (let i = 0; i < join.lanes.length; i++) cancelLane(join.lanes[i], calls);
+    });
+  };
+
+  core.decide = decide;
+  core.enter = enter;
+  core.follow = follow;
+  core.isCancelled = isCancelled;
+  core.lanePath = lanePath;
+  core.later = later;
+  core.leaveSlot = leaveSlot;
+  core.makeLane = makeLane;
+  core.makePromise = makePromise;
+  core.nextId = nextId;
+  core.peekId = () => lastId + 1;
+  core.openJoin = openJoin;
+})(globalThis.__pawl);

@@ -1,0 +1,131 @@
+// Calls: what a script asks the host for. A call is a line in the queue, a place in `pending`, and a promise.
+((core) => {
+  "use strict";
+  const { clean, emit, makeError, makePromise, nextId, parse, quote } = core;
+  const pending = core.safeMap();
+  let made = 0;
+
+  const cancelledError = () =>
+    makeError("This call was withdrawn: the race, failFast or workflow that it belongs to was decided without it", "cancelled", "CancelledError");
+
+  // Line of the script where the current call was made, 0 when the engine has none. The library's own lines start far
+  // above any script's (config.libraryLine), so the first line below that is the script's.
+  const NativeError = Error;
+  const callLine = () => {
+    const stack = new NativeError().stack;
+    let number = -1;
+    for (let i = 0; i < stack.length; i++) {
+      const unit = core.charCodeAt(stack, i);
+      if (number >= 0 && unit >= 48 && unit <= 57) {
+        number = number * 10 + unit - 48;
+      } else if (number > 0) {
+        if (number < core.config.libraryLine) return number;
+        number = -1;
+      } else {
+        number = unit === 58 ? 0 : -1; // a colon: "(<input>:12)"
+      }
+    }
+    return 0;
+  };
+
+  // Makes a call and returns its promise. `content` is the JSON text of the object that the host gets; `receive` turns
+  // what the host delivers into what the script gets.
+  const request = (kind, content, options) => {
+    const lane = core.lane;
+    if (core.isCancelled(lane)) {
+      const refused = makePromise(nextId(), true);
+      refused.reject(cancelledError());
+      return refused.promise;
+    }
+    const id = nextId();
+    const { promise, resolve, reject } = makePromise(id, false);
+    const call = { __proto__: null, id, lane, resolve, reject, receive: options?.receive ?? null };
+    pending.set(id, call);
+    lane.calls ??= core.safeMap();
+    lane.calls.set(id, call);
+    made++;
+    const label = options?.label;
+    const phase = options?.phase ?? lane.group.phase;
+    emit(
+      '["c",' + id + "," + lane.id + ',"' + kind + '",' + content +
+      "," + (label === undefined ? "null" : quote(clean(label))) + "," + (phase === null ? "null" : quote(clean(phase))) +
+      "," + (options?.line ?? 0) + "," + (options?.full ? "true" : "false") + "]",
+    );
+    return promise;
+  };
+
+  const forget = (call) => {
+    pending.delete(call.id);
+    call.lane.calls?.delete(call.id);
+  };
+
+  // The host delivers one settlement: {i: call, t: clock, v: value} or {…, e: error}, u: [output tokens, USD, agents].
+  // The text is parsed here, so that no part of it is ever evaluated.
+  const settle = (text, fn) => {
+    const item = parse(text);
+    if (item.t !== undefined) core.clock = item.t;
+    if (core.loads.has(item.i)) {
+      core.loaded(item, fn);
+      return;
+    }
+    const call = pending.get(item.i);
+    if (call === undefined) return;
+    forget(call);
+    if (item.u) core.spend(item.u);
+    core.lane = call.lane;
+    emit('["d",' + item.i + "]");
+    if (item.e) {
+      call.reject(makeError(item.e.message, item.e.code, item.e.name, item.e.fields));
+    } else if (call.receive === null) {
+      call.resolve(item.v);
+    } else {
+      call.receive(call, item.v);
+    }
+  };
+
+  // Withdraws calls of cancelled slots. The host stops their attempts at once; their promises reject one at a time, each
+  // in its own lane and with the jobs that follow run to the end, when the script is next idle: see `step`.
+  const rejections = { __proto__: null, first: null, last: null };
+  const withdraw = (calls) => {
+    let ids = "";
+    for (let i = 0; i < calls.length; i++) {
+      const call = calls[i];
+      forget(call);
+      ids += (i ? "," : "") + call.id;
+      const link = { __proto__: null, call, next: null };
+      if (rejections.last === null) rejections.first = link;
+      else rejections.last.next = link;
+      rejections.last = link;
+    }
+    if (ids) emit('["x",[' + ids + "]]");
+  };
+
+  // What is left to do once no job is left: returns whether it did something (more jobs may wait then).
+  const step = () => {
+    const link = rejections.first;
+    if (link === null) return false;
+    rejections.first = link.next;
+    if (link.next === null) rejections.last = null;
+    core.lane = link.call.lane;
+    link.call.reject(cancelledError());
+    return true;
+  };
+
+  // One call that the script itself takes back (clearTimeout): nobody is told.
+  const takeBack = (id) => {
+    const call = pending.get(id);
+    if (call === undefined) return false;
+    forget(call);
+    emit('["x",[' + id + "]]");
+    return true;
+  };
+
+  core.callLine = callLine;
+  core.cancelledError = cancelledError;
+  core.made = () => made;
+  core.request = request;
+  core.settle = settle;
+  core.step = step;
+  core.takeBack = takeBack;
+  core.withdraw = withdraw;
+})(globalThis.__pawl);

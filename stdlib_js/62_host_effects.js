@@ -1,0 +1,70 @@
+// check(), ask(), readFile(), writeFile(), glob(), exists(): effects on the host, recorded like agent results (S60 to S63).
+((core) => {
+  "use strict";
+  const { define, isArray, isObject, ownKeys, quote, request, toJson, typeError } = core;
+
+  const needText = (name, what, value) => {
+    if (typeof value !== "string" || value === "") throw typeError(name + "() needs " + what + ": a non-empty string, not " + core.brief(value));
+    if (core.hasSurrogate(value) && core.wellFormedText(value) !== value) throw typeError(name + "(): the string holds half of a character (a lone surrogate)");
+    return quote(value);
+  };
+  const positive = (v) => typeof v === "number" && core.isFinite(v) && v > 0;
+  const FITS = {
+    __proto__: null,
+    cwd: [(v) => typeof v === "string" && v !== "", "a folder inside the workspace"],
+    timeoutMinutes: [positive, "a number of minutes above 0"],
+    schema: [(v) => isObject(v) && !isArray(v), "a JSON Schema object"],
+    choices: [(v) => isArray(v) && v.length > 0, "an array with at least one entry"],
+    default: [() => true, "a value"],
+  };
+  const readOptions = (name, allowed, options) => {
+    let text = "";
+    if (options === undefined || options === null) return text;
+    if (!isObject(options) || isArray(options)) throw typeError(name + "() takes options as an object");
+    const keys = ownKeys(options);
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i];
+      const value = options[key];
+      if (typeof key === "symbol" || value === undefined) continue;
+      if (!allowed[key]) {
+        core.warn(name + "() knows no option '" + core.clean(key) + "'; it is ignored", "unknown_option");
+      } else if (!FITS[key][0](value)) {
+        throw typeError(name + "() option '" + key + "' must be " + FITS[key][1] + ", not " + core.brief(value), "invalid_option");
+      } else {
+        text += "," + quote(key) + ":" + toJson(value);
+      }
+    }
+    return text;
+  };
+
+  // Each effect: the JSON text of its request from its arguments. An argument mistake rejects, as everywhere.
+  const effects = {
+    check: (command, options) =>
+      '{"command":' + needText("check", "a command", command) + readOptions("check", { __proto__: null, cwd: true, timeoutMinutes: true }, options) + "}",
+    ask: (question, options) =>
+      '{"question":' + needText("ask", "a question", question) +
+      readOptions("ask", { __proto__: null, schema: true, choices: true, default: true, timeoutMinutes: true }, options) + "}",
+    readFile: (path) => '{"path":' + needText("readFile", "a path", path) + "}",
+    writeFile: (path, text) => {
+      if (typeof text !== "string") throw typeError("writeFile() needs the text second: a string, not " + core.brief(text));
+      return '{"path":' + needText("writeFile", "a path", path) + ',"text":' + (text === "" ? '""' : needText("writeFile", "a text", text)) + "}";
+    },
+    glob: (pattern) => '{"pattern":' + needText("glob", "a pattern", pattern) + "}",
+    exists: (path) => '{"path":' + needText("exists", "a path", path) + "}",
+  };
+  const short = String.prototype.slice;
+  for (const name of ownKeys(effects)) {
+    const contentOf = effects[name];
+    const effect = {
+      [name](first, second) {
+        try {
+          const content = contentOf(first, second);
+          return request(name, content, { __proto__: null, label: name + " " + core.apply(short, first, [0, 60]), line: core.callLine() });
+        } catch (error) {
+          return core.rejected(error);
+        }
+      },
+    }[name];
+    define(globalThis, name, effect);
+  }
+})(globalThis.__pawl);
