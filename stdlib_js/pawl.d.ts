@@ -1,0 +1,323 @@
+/**
+ * What a Pawl workflow script finds, for editors and for `tsc --checkJs`.
+ *
+ * This file is never run. It describes the globals that the other files of this folder define; docs/scripts.md is the
+ * guide, and the ids in brackets (`[S30]`) are the rules of that guide. A script is plain JavaScript: it may not use
+ * types itself, but with `// @ts-check` an editor checks it against these.
+ */
+
+// ---------------------------------------------------------------------------------------------------- JSON and schemas
+
+/** What may cross from a script to the host and back. */
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** A JSON Schema. Any keyword is allowed; the ones named here also shape the type that `agent()` returns. */
+interface JsonSchema {
+  readonly type?: string | readonly string[];
+  readonly properties?: { readonly [name: string]: JsonSchema };
+  readonly required?: readonly string[];
+  readonly items?: JsonSchema | boolean;
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly description?: string;
+  readonly [keyword: string]: unknown;
+}
+
+/** A schema with an object at the root: what `agent()` accepts [S21]. */
+interface ObjectSchema extends JsonSchema {
+  readonly type?: 'object';
+}
+
+/** The type that a schema written in place describes. Keywords that types cannot express (`pattern`, `maxItems`…) are left out. */
+type FromSchema<S> =
+  S extends { readonly const: infer C } ? C
+  : S extends { readonly enum: readonly (infer E)[] } ? E
+  : S extends { readonly anyOf: readonly (infer A)[] } ? FromSchema<A>
+  : S extends { readonly type: readonly (infer T)[] } ? (T extends string ? FromSchema<Omit<S, 'type'> & { readonly type: T }> : never)
+  : S extends { readonly type: 'string' } ? string
+  : S extends { readonly type: 'number' | 'integer' } ? number
+  : S extends { readonly type: 'boolean' } ? boolean
+  : S extends { readonly type: 'null' } ? null
+  : S extends { readonly type: 'array' } ? (S extends { readonly items: infer I } ? FromSchema<I>[] : unknown[])
+  : S extends { readonly properties: infer P } ? FromProperties<P, S extends { readonly required: readonly (infer R)[] } ? R : never>
+  : S extends { readonly type: 'object' } ? { [key: string]: unknown }
+  : unknown;
+
+type FromProperties<P, Required> =
+  { -readonly [K in keyof P as K extends Required ? K : never]: FromSchema<P[K]> } &
+  { -readonly [K in keyof P as K extends Required ? never : K]?: FromSchema<P[K]> };
+
+// ----------------------------------------------------------------------------------------------------------------- meta
+
+/** The first statement of a script: `export const meta = {…}`, a pure literal that is never evaluated [S02, S03]. */
+interface Meta {
+  /** Not empty. `pawl run NAME` and `workflow(NAME)` find the script by it [S04]. */
+  name: string;
+  /** Not empty: one sentence, shown by `pawl workflows` [S04]. */
+  description: string;
+  /** When to choose this workflow: for people and models that pick one. */
+  whenToUse?: string;
+  /** The groups that `phase()` opens, in order: shown before the run starts. */
+  phases?: { title: string; detail?: string; model?: string }[];
+  /** Default model of the agents of this script. */
+  model?: string;
+  /** JSON Schema of `args`: a run whose args do not fit is refused before anything starts [S05]. */
+  args?: JsonSchema;
+  /** Caps of a run. They lower the user's settings, never raise them; a flag overrides both [S05]. */
+  limits?: { agents?: number; concurrency?: number; tokens?: number; costUsd?: number; minutes?: number };
+  /** Host effects that the script asks for. A person confirms them, or the config, or `--allow` [S63]. */
+  permissions?: ('check' | 'ask' | 'files')[];
+}
+
+// ---------------------------------------------------------------------------------------------------------------- agents
+
+type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+
+/** Options of `agent()` [S25, S26]. An unknown option is accepted with one warning that names it. */
+interface AgentOptions {
+  /** What to call this agent where people see it, and in `pawl resume --rerun LABEL`. Changes nothing about the answer. */
+  label?: string;
+  /** The group it is shown in, instead of the one that `phase()` opened [S40]. */
+  phase?: string;
+  /** Which model answers. Default: `meta.model`, then the run's `--model`. */
+  model?: string;
+  effort?: Effort;
+  /** A kind of subagent with a prompt and tools of its own; an unknown one throws and names the known ones [S24]. */
+  agentType?: string;
+  /** Gives the subagent a working copy of its own. */
+  isolation?: 'worktree';
+  /** The tools that it may use: an allowlist. */
+  tools?: string[];
+  /** Time for one attempt; then the call is null with reason `timeout` [S23]. */
+  timeoutMinutes?: number;
+  /** Attempts at transient failures. Default: 3, waiting 1 s and doubling; permanent failures are never repeated. */
+  retry?: { attempts?: number; backoffSeconds?: number };
+  /** `sample`, `local`, `openai:MODEL`… instead of the run's `--backend`. */
+  backend?: string;
+  /** Where it works: a folder inside the workspace. */
+  cwd?: string;
+  /** `rerun`: ask again on every resume, even when the answer is recorded. */
+  cache?: 'reuse' | 'rerun';
+}
+
+/** What `full: true` gives instead of the bare value [S26]. */
+interface Full<T> {
+  value: T | null;
+  /** Why `value` is null; null when it is not. */
+  reason: string | null;
+  usage: { inputTokens: number; outputTokens: number };
+  costUsd: number;
+  /** The model that answered. */
+  model: string | null;
+  /** Whether the answer was found in the journal. */
+  cached: boolean;
+  worktree: string | null;
+}
+
+/**
+ * Asks a subagent and returns its final text, exactly [S20]; with `schema`, the validated object [S21].
+ *
+ * Null when the user skipped it, when its provider failed for good, when its time was up, or when it had nothing to say
+ * [S23]: always handle null. Throws when a cap is reached, when an option's value is wrong, when the schema contradicts
+ * itself, and when the answer did not fit the schema after all rounds [S22, S24].
+ *
+ * @example
+ * const found = await agent(`List the bugs in ${path}.`, {
+ *   label: path,
+ *   schema: { type: 'object', required: ['bugs'], properties: { bugs: { type: 'array', items: { type: 'string' } } } },
+ * })
+ * if (found) log(found.bugs.length)
+ */
+declare function agent<const S extends ObjectSchema>(prompt: string, opts: AgentOptions & { schema: S; full: true }): Promise<Full<FromSchema<S>>>;
+declare function agent<const S extends ObjectSchema>(prompt: string, opts: AgentOptions & { schema: S; full?: false }): Promise<FromSchema<S> | null>;
+declare function agent(prompt: string, opts: AgentOptions & { schema?: undefined; full: true }): Promise<Full<string>>;
+declare function agent(prompt: string, opts?: AgentOptions & { schema?: undefined; full?: false }): Promise<string | null>;
+
+// ----------------------------------------------------------------------------------------------------------------- joins
+
+type Thunk<T> = () => T | PromiseLike<T>;
+
+/** What one slot of a list of thunks, promises and plain values gives. */
+type SlotValue<F> = F extends () => infer R ? Awaited<R> : Awaited<F>;
+
+/** One slot with `{settle: true}` [S34]. */
+type Settled<T> = { ok: true; value: T } | { ok: false; error: Error };
+
+interface JoinOptions {
+  /** At most this many slots at once. */
+  concurrency?: number;
+  /** Give `{ok, value}` or `{ok, error}` for each slot instead of swallowing errors [S34]. */
+  settle?: boolean;
+  /** Reject with the first error and cancel the siblings that still run [S34]. */
+  failFast?: boolean;
+}
+
+/**
+ * Starts all thunks at once (within the concurrency cap) and waits for all: results in input order [S30].
+ *
+ * A thunk that throws puts null in its slot and one line in the log; `parallel` itself never rejects for it. Pass
+ * functions, not promises: `() => agent(…)`. At most 4,096 entries [S33].
+ */
+declare function parallel<const T extends readonly unknown[]>(thunks: T, opts: JoinOptions & { settle: true }): Promise<{ -readonly [K in keyof T]: Settled<SlotValue<T[K]>> }>;
+declare function parallel<const T extends readonly unknown[]>(thunks: T, opts: JoinOptions & { failFast: true }): Promise<{ -readonly [K in keyof T]: SlotValue<T[K]> }>;
+declare function parallel<const T extends readonly unknown[]>(thunks: T, opts?: JoinOptions): Promise<{ -readonly [K in keyof T]: SlotValue<T[K]> | null }>;
+
+/** A stage of `pipeline`: what the stage before returned (the item itself for the first), the item, its index [S31]. */
+type Stage<Previous, Item, Next> = (previous: Previous, item: Item, index: number) => Next | PromiseLike<Next>;
+
+/**
+ * Sends each item through all stages on its own, with no barrier between stages: results in input order [S31].
+ *
+ * A stage that throws makes its item null and skips its later stages; a stage that *returns* null hands null on.
+ * A plain object after the last stage is options.
+ */
+declare function pipeline<I>(items: readonly I[]): Promise<I[]>;
+declare function pipeline<I, A>(items: readonly I[], a: Stage<I, I, A>, opts?: JoinOptions & { settle?: false }): Promise<(A | null)[]>;
+declare function pipeline<I, A, B>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>, opts?: JoinOptions & { settle?: false }): Promise<(B | null)[]>;
+declare function pipeline<I, A, B, C>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>, c: Stage<B, I, C>, opts?: JoinOptions & { settle?: false }): Promise<(C | null)[]>;
+declare function pipeline<I, A, B, C, D>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>, c: Stage<B, I, C>, d: Stage<C, I, D>, opts?: JoinOptions & { settle?: false }): Promise<(D | null)[]>;
+declare function pipeline<I, R = unknown>(items: readonly I[], ...stagesAndOptions: (Stage<any, I, any> | JoinOptions)[]): Promise<(R | null)[]>;
+
+/** The first thunk to succeed wins, the rest are cancelled; with no success it rejects with AggregateError [S35]. */
+declare function race<const T extends readonly unknown[]>(thunks: T): Promise<SlotValue<T[number]>>;
+
+/**
+ * Runs each node as soon as its own dependencies are done: `{id: result}` in the order of `nodes` [S35].
+ *
+ * Cycles, unknown and duplicate ids are refused before anything runs. A node that throws gives null; its dependants do
+ * not run and are null too.
+ */
+declare function dag<const N extends { readonly id: string; readonly dependsOn?: readonly string[] }, R>(
+  nodes: readonly N[],
+  run: (node: N, results: { [dependency: string]: R | null }) => R | PromiseLike<R>,
+): Promise<{ [id in N['id']]: R | null }>;
+
+/**
+ * Runs another workflow inline, in this run's sandbox and under its caps, and returns its result [S44].
+ *
+ * A string is a name (`meta.name`, then the file's stem), `scriptPath` is relative to the project root. An unknown name,
+ * an unreadable file and a syntax error throw. Up to 8 deep; calling itself again with the same args is refused [S45].
+ */
+declare function workflow(nameOrRef: string | { scriptPath: string }, args?: unknown): Promise<any>;
+
+// ----------------------------------------------------------------------------------------------- progress, input, limits
+
+/** Groups the agents that are started after it [S40]. Use the titles of `meta.phases`. */
+declare function phase(title: string): void;
+
+/** Prints a progress line; values that are not strings as JSON [S41]. */
+declare function log(...values: unknown[]): void;
+
+/** The same as `log` [S09]. */
+declare const console: { log(...values: unknown[]): void; info(...values: unknown[]): void; warn(...values: unknown[]): void; error(...values: unknown[]): void };
+
+/** What the caller passed, exactly; `undefined` when nothing was [S42]. */
+declare const args: any;
+
+/** One cap: what it is (null without one), what the results delivered so far have used, what is left (Infinity without one). */
+interface Cap {
+  readonly total: number | null;
+  spent(): number;
+  remaining(): number;
+}
+
+/** The run's budget: output tokens itself, the other caps as members. A hard ceiling: past it `agent()` throws [S43]. */
+declare const budget: Cap & { readonly costUsd: Cap; readonly agents: Cap; readonly minutes: Cap };
+
+// ------------------------------------------------------------------------------------------------------------------ time
+
+/** Waits. The due time is on disk before the wait starts, so a resume waits for the rest only [S27]. */
+declare function sleep(ms: number): Promise<void>;
+
+/** A durable timer: the callback runs in the lane that set it [S27]. */
+declare function setTimeout(callback: (...args: any[]) => void, ms?: number, ...args: any[]): number;
+
+/** Withdraws a timer [S27]. */
+declare function clearTimeout(id?: number): void;
+
+// -------------------------------------------------------------------------------- host effects: off unless permitted [S63]
+
+/**
+ * Runs one command with `/bin/sh -c` on the host: the exit code is the truth that an agent's word is not [S60].
+ * Needs the permission `check`.
+ */
+declare function check(command: string, opts?: { cwd?: string; timeoutMinutes?: number }): Promise<{ ok: boolean; exitCode: number; stdout: string; stderr: string }>;
+
+/**
+ * Waits for a person: at the terminal, or `pawl answer` from anywhere [S61]. Needs the permission `ask`.
+ */
+declare function ask<const C extends readonly string[]>(question: string, opts: AskOptions & { choices: C }): Promise<C[number]>;
+declare function ask<const S extends JsonSchema>(question: string, opts: AskOptions & { schema: S }): Promise<FromSchema<S>>;
+declare function ask(question: string, opts?: AskOptions): Promise<any>;
+
+interface AskOptions {
+  /** What is answered when the time is up and nobody is there. */
+  default?: unknown;
+  timeoutMinutes?: number;
+  choices?: readonly string[];
+  schema?: JsonSchema;
+}
+
+/** A file's text, or null when there is none. Paths are relative to the project root [S62]. Needs `files`. */
+declare function readFile(path: string): Promise<string | null>;
+
+/** Writes a file and the folders above it [S62]. Needs `files`. */
+declare function writeFile(path: string, text: string): Promise<void>;
+
+/** Sorted paths, relative to the project root, with `/` [S62]. Needs `files`. */
+declare function glob(pattern: string): Promise<string[]>;
+
+/** Whether there is a file or folder [S62]. Needs `files`. */
+declare function exists(path: string): Promise<boolean>;
+
+// ------------------------------------------------------------------------------------------ built-ins beyond ECMAScript [S09]
+
+declare function structuredClone<T>(value: T): T;
+declare function queueMicrotask(callback: () => void): void;
+
+declare class TextEncoder {
+  readonly encoding: string;
+  encode(text?: string): Uint8Array;
+}
+
+declare class TextDecoder {
+  constructor(label?: string);
+  readonly encoding: string;
+  decode(bytes?: ArrayBuffer | ArrayBufferView): string;
+}
+
+declare class URLSearchParams {
+  constructor(init?: string | readonly (readonly [string, string])[] | { readonly [name: string]: string } | URLSearchParams);
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  sort(): void;
+  toString(): string;
+  forEach(callback: (value: string, name: string, parent: URLSearchParams) => void): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+
+declare class URL {
+  constructor(url: string, base?: string | URL);
+  hash: string;
+  host: string;
+  hostname: string;
+  href: string;
+  readonly origin: string;
+  password: string;
+  pathname: string;
+  port: string;
+  protocol: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  username: string;
+  toString(): string;
+  toJSON(): string;
+}
