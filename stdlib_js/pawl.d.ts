@@ -24,24 +24,27 @@ interface JsonSchema {
   readonly [keyword: string]: unknown;
 }
 
-/** A schema with an object at the root: what `agent()` accepts [S21]. */
-interface ObjectSchema extends JsonSchema {
-  readonly type?: 'object';
-}
-
-/** The type that a schema written in place describes. Keywords that types cannot express (`pattern`, `maxItems`…) are left out. */
+/**
+ * The type that a schema describes, as far as types can. In a schema that is kept in a `const` of its own, `type: 'string'`
+ * has become `type: string`: its members are `any`, its shape is still known.
+ */
 type FromSchema<S> =
   S extends { readonly const: infer C } ? C
   : S extends { readonly enum: readonly (infer E)[] } ? E
   : S extends { readonly anyOf: readonly (infer A)[] } ? FromSchema<A>
-  : S extends { readonly type: readonly (infer T)[] } ? (T extends string ? FromSchema<Omit<S, 'type'> & { readonly type: T }> : never)
-  : S extends { readonly type: 'string' } ? string
-  : S extends { readonly type: 'number' | 'integer' } ? number
-  : S extends { readonly type: 'boolean' } ? boolean
-  : S extends { readonly type: 'null' } ? null
-  : S extends { readonly type: 'array' } ? (S extends { readonly items: infer I } ? FromSchema<I>[] : unknown[])
   : S extends { readonly properties: infer P } ? FromProperties<P, S extends { readonly required: readonly (infer R)[] } ? R : never>
-  : S extends { readonly type: 'object' } ? { [key: string]: unknown }
+  : S extends { readonly items: infer I extends object } ? FromSchema<I>[]
+  : S extends { readonly type: infer T extends string } ? (string extends T ? any : FromType<T>)
+  : S extends { readonly type: readonly (infer T extends string)[] } ? FromType<T>
+  : unknown;
+
+type FromType<T extends string> =
+  T extends 'string' ? string
+  : T extends 'number' | 'integer' ? number
+  : T extends 'boolean' ? boolean
+  : T extends 'null' ? null
+  : T extends 'array' ? unknown[]
+  : T extends 'object' ? { [key: string]: unknown }
   : unknown;
 
 type FromProperties<P, Required> =
@@ -129,8 +132,8 @@ interface Full<T> {
  * })
  * if (found) log(found.bugs.length)
  */
-declare function agent<const S extends ObjectSchema>(prompt: string, opts: AgentOptions & { schema: S; full: true }): Promise<Full<FromSchema<S>>>;
-declare function agent<const S extends ObjectSchema>(prompt: string, opts: AgentOptions & { schema: S; full?: false }): Promise<FromSchema<S> | null>;
+declare function agent<const S extends JsonSchema>(prompt: string, opts: AgentOptions & { schema: S; full: true }): Promise<Full<FromSchema<S>>>;
+declare function agent<const S extends JsonSchema>(prompt: string, opts: AgentOptions & { schema: S; full?: false }): Promise<FromSchema<S> | null>;
 declare function agent(prompt: string, opts: AgentOptions & { schema?: undefined; full: true }): Promise<Full<string>>;
 declare function agent(prompt: string, opts?: AgentOptions & { schema?: undefined; full?: false }): Promise<string | null>;
 
@@ -210,7 +213,7 @@ declare function phase(title: string): void;
 declare function log(...values: unknown[]): void;
 
 /** The same as `log` [S09]. */
-declare const console: { log(...values: unknown[]): void; info(...values: unknown[]): void; warn(...values: unknown[]): void; error(...values: unknown[]): void };
+declare const console: { debug(...values: unknown[]): void; log(...values: unknown[]): void; info(...values: unknown[]): void; warn(...values: unknown[]): void; error(...values: unknown[]): void };
 
 /** What the caller passed, exactly; `undefined` when nothing was [S42]. */
 declare const args: any;

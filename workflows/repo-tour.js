@@ -1,0 +1,121 @@
+// A tour of a repository. What code can know, code finds: the parts, their files, what the files say about themselves.
+// A model is asked only for the one thing that takes a reader: a line about each part. The prompts are short and the
+// answers are checked, so that even a very small model serves.
+
+export const meta = {
+  name: 'repo-tour',
+  description: 'A one-page tour of this repository: its parts found by code, one line about each by a model.',
+  whenToUse: 'To get to know a code base, and to see Pawl work with the embedded model: no key, no network.',
+  phases: [
+    { title: 'Look', detail: 'find the parts and the files that explain them' },
+    { title: 'Describe', detail: 'one line about each part' },
+  ],
+  args: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      most: { type: 'integer', minimum: 1, maximum: 200, description: 'parts to describe; the largest come first' },
+      as: { enum: ['text', 'data'], description: 'what the run returns: a page for people, or the parts as objects' },
+    },
+  },
+  limits: { agents: 200, minutes: 60 },
+  permissions: ['files'],
+}
+
+const { most = 24, as = 'text' } = args ?? {}
+const SOURCES = ['py', 'js', 'ts', 'go', 'rs', 'java', 'c', 'rb', 'sh', 'md']
+const TOLD_FIRST = /^(readme|index|main|__init__|mod|lib)\b/i
+
+phase('Look')
+const parts = await findParts()
+const shown = parts.slice(0, most)
+if (shown.length < parts.length) {
+  log(`${parts.length - shown.length} of ${parts.length} parts are left out (most: ${most})`)
+}
+
+phase('Describe')
+const told = await pipeline(shown, readBeginnings, describe)
+const tour = shown.map((part, i) => told[i] ?? { ...part, line: '', from: 'nobody' })
+const models = [...new Set(tour.map(part => part.model).filter(Boolean))]
+
+return as === 'data' ? { parts: tour, models, leftOut: parts.length - shown.length } : page(tour)
+
+/** Every folder (two levels deep at most) that holds source files, the largest first. */
+async function findParts() {
+  const folders = new Map()
+  for (const ending of SOURCES) {
+    for (const file of await glob(`**/*.${ending}`)) {
+      const steps = file.split('/').slice(0, -1)
+      if (steps.some(step => step.startsWith('.') || step === 'node_modules')) continue
+      const folder = steps.slice(0, 2).join('/') || '.'
+      if (!folders.has(folder)) folders.set(folder, [])
+      folders.get(folder).push(file)
+    }
+  }
+  return [...folders]
+    .map(([folder, files]) => ({ folder, files: files.length, names: files.sort(byPromise).slice(0, 3) }))
+    .sort((a, b) => b.files - a.files || (a.folder < b.folder ? -1 : 1))
+}
+
+/** The files that say most about their folder come first. */
+function byPromise(a, b) {
+  const rank = file => (TOLD_FIRST.test(file.split('/').at(-1)) ? 0 : 1)
+  return rank(a) - rank(b) || a.length - b.length || (a < b ? -1 : 1)
+}
+
+async function readBeginnings(part) {
+  const says = []
+  for (const name of part.names) {
+    const about = beginning((await readFile(name)) ?? '')
+    if (about) says.push(`${name.split('/').at(-1)}: ${about}`)
+  }
+  return { ...part, says }
+}
+
+/** What a file says about itself: its first prose, without comment marks. Empty when it starts with code. */
+function beginning(text) {
+  const prose = []
+  for (const line of text.split('\n').slice(0, 40)) {
+    const bare = line.replace(/^\s*(#!.*|"""|'''|\/\*+|\*\/|\*|\/\/+|#+|<!--)?\s*/, '').replace(/("""|'''|\*\/|-->)\s*$/, '').trim()
+    if (bare === '' && prose.length > 0) break
+    if (/^(import|from|export|const|let|use|package|class|def|function)\b/.test(bare)) break
+    if (/[a-z]{3,} [a-z]/i.test(bare)) prose.push(bare)
+  }
+  return prose.join(' ').slice(0, 240)
+}
+
+async function describe(part) {
+  if (part.says.length === 0) return { ...part, line: '', from: 'nobody' }
+  const prompt = `Notes from the folder "${part.folder}" of a software project:\n\n${part.says.join('\n')}\n\n` +
+    'In one short sentence, what is this folder for?'
+  const answer = await agent(prompt, { label: part.folder, full: true })
+  const line = oneSentence(answer.value ?? '')
+  if (line) return { ...part, line, from: 'model', model: answer.model }
+  log(`${part.folder}: no usable line (${answer.reason ?? 'too short'}), its own words instead`)
+  return { ...part, line: oneSentence(part.says[0]), from: 'file' }
+}
+
+/** The first sentence, or nothing when that is no sentence. */
+function oneSentence(text) {
+  const flat = text.replace(/\s+/g, ' ').replace(/^["'\s]+|["'\s]+$/g, '')
+  const sentence = flat.match(/^.*?[.!?](?=\s|$)/)?.[0] ?? flat
+  if (sentence.split(' ').length < 3) return ''
+  return sentence.length <= 160 ? sentence : `${sentence.slice(0, sentence.lastIndexOf(' ', 157))}…`
+}
+
+function page(tour) {
+  const width = Math.max(...tour.map(part => part.folder.length), 0)
+  const lines = tour
+    .toSorted((a, b) => (a.folder < b.folder ? -1 : 1))
+    .map(part => `  ${part.folder.padEnd(width)}  ${String(part.files).padStart(4)} files  ${part.line || '(says nothing about itself)'}`)
+  const total = tour.reduce((sum, part) => sum + part.files, 0)
+  const byModel = tour.filter(part => part.from === 'model').length
+  return [
+    `A tour: ${tour.length} parts, ${total} source files`,
+    '',
+    ...lines,
+    '',
+    `Parts and counts are facts. ${byModel} of the lines were written by ${models.join(', ') || 'no model'}` +
+      `${byModel < tour.length ? `, the others are the files' own words` : ''}; a small demo model guesses: check before you quote it.`,
+  ].join('\n')
+}
