@@ -175,6 +175,6 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Alarm:
         """Runs `callback` on the event loop in `seconds`, once, unless the alarm is cancelled before."""
         ...

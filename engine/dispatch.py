@@ -1,0 +1,675 @@
+"""Carries out calls: one call's way through queue, slot, attempts, retries, time-out, budget, to one settlement.
+
+Owns what runs now and nothing durable. It never looks at lanes or identities, never delivers, never touches the
+sandbox. Keeps I6 (caps) and I7 (every null, refusal and retry has a reason), and leaves no task or process behind.
+
+How an attempt's end becomes the call's outcome:
+
+| what happened                                    | outcome   | the script gets       | reason on record     |
+|--------------------------------------------------|-----------|-----------------------|----------------------|
+| an answer                                        | ok        | the value             |                      |
+| `AgentError`, code `empty`                       | null      | null                  | `empty: …`           |
+| `AgentError`, code `schema_invalid`              | failed    | that error            | its code and message |
+| `AgentError`, `retryable`, attempts left         | goes on   |                       | in `meta.retries`    |
+| `AgentError`, code `rate_limited`                | goes on   | (slower: see `Pace`)  | in `meta.retries`    |
+| any other `AgentError`                           | null      | null                  | `provider_failed: …` |
+| out of time                                      | null      | null                  | `timeout: …`         |
+| skipped by a person                              | null      | null                  | `skipped`            |
+| another `PawlError` (bad path, cap while it ran) | failed    | that error            | its code and message |
+| anything else raised: a bug of the backend       | failed    | error `engine_bug`    | its code and message |
+| refused before a start: cap, schema, option      | refused   | that error            | its code and message |
+| withdrawn by `cancel`                            | cancelled | nothing               | as given             |
+| cut off by `stop`                                | none      | nothing; asked again by a resume             ||
+
+A host effect that ends "out of time" does so itself and returns a value; only agents are timed from here.
+
+An attempt is one start of a backend, on record before the backend is called (S26). The number of attempts that an agent
+has on record also says whether the agents cap has counted it: the first one counts, in whichever version (S46).
+
+Everything is plain objects: queued calls cost no task and no future, a running one costs one task and one alarm.
+`settled` is never called from inside a method of the dispatcher, always from the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import partial
+from random import Random
+from typing import NamedTuple, TypeAlias
+
+import orjson
+
+from engine.errors import AgentError, EngineBug, PawlError
+from engine.executors import Executor, Job
+from engine.limits import Budget
+from engine.ports import Alarm, Clock
+from engine.retrying import Pace, pause_s
+from engine.values import NO_USAGE, AgentAnswer, AttemptRow, CallKind, Json, Outcome, Usage
+
+__all__ = ["Dispatcher", "Job", "Settled"]
+
+Begin: TypeAlias = Callable[[AttemptRow, Callable[[], None]], None]
+
+_LONGEST_NAP_S = 60.0
+"""A timer looks at the wall clock this often: a machine that was suspended must not sleep the same time again."""
+
+
+class Settled(NamedTuple):
+    """How a call ended. `value` is JSON text (UTF-8), empty when there is none; `error` is `PawlError.to_json()`.
+
+    Attributes:
+        usage: what all attempts of this version cost together.
+        meta: `attempts` (on record, over the life of the run), `duration_ms` (from submission), and, when there were
+            any, `retries` (why each earlier attempt did not do).
+    """
+
+    call: int
+    outcome: Outcome
+    value: bytes
+    reason: str | None
+    error: dict[str, Json] | None
+    backend: str | None
+    model: str | None
+    usage: Usage
+    meta: dict[str, Json]
+
+
+class _Halt(IntEnum):
+    """Why a running attempt was told to stop; a higher one overrules a lower one."""
+
+    TIMEOUT = 1
+    RETRY = 2
+    MINUTES = 3
+    SKIP = 4
+    INTERRUPT = 5
+    CANCEL = 6
+
+
+_SLICE = 256
+"""Calls started or refused in one turn of the event loop: some milliseconds."""
+
+_KEPT = (_Halt.TIMEOUT, _Halt.MINUTES, _Halt.INTERRUPT)
+"""When an attempt answers although it was told to stop for one of these, the answer is kept: it has been paid for."""
+
+
+@dataclass(slots=True, eq=False)
+class _Live:
+    """A job that was submitted and is not settled: in a queue, in a pause, or in an attempt."""
+
+    job: Job
+    executor: Executor
+    backend: str
+    place: int  # in the order of submission
+    submitted: float
+    attempt: int  # attempts on record; the current one's number while there is one
+    model: str | None = None  # as asked for: what reservations go by
+    answered_by: str | None = None
+    is_queued: bool = False
+    is_started: bool = False  # the current attempt is put on record, or runs
+    is_done: bool = False
+    has_reserved: bool = False
+    is_told: bool = False  # that it waits for room in the budget
+    task: asyncio.Task[AgentAnswer] | None = None
+    alarm: Alarm | None = None  # the attempt's time-out, a pause's end, or a timer
+    halt: _Halt | None = None
+    halt_reason: str = ""
+    started: float = 0.0  # the current attempt
+    last_sign: float = 0.0  # of life: tells slow from hung
+    failures: int = 0
+    limited_s: float = 0.0  # waited for rate limits
+    usage: Usage = NO_USAGE  # of attempts that ended
+    so_far: Usage = NO_USAGE  # of the current attempt, as far as it told
+    retries: list[str] = field(default_factory=list)
+
+    @property
+    def is_agent(self) -> bool:
+        return self.job.kind is CallKind.AGENT
+
+    @property
+    def was_started(self) -> bool:
+        return self.attempt > self.job.attempts_before
+
+    @property
+    def mean_of(self) -> str:
+        """Whose mean usage says what to reserve."""
+        return self.model or self.backend
+
+    def silence(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
+
+class _Line:
+    """Agents waiting for one backend. Those that have run before wait in front: they were submitted earlier."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._again: list[tuple[int, _Live]] = []
+        self._fresh: deque[_Live] = deque()
+
+    def add(self, live: _Live) -> None:
+        live.is_queued = True
+        if live.was_started:
+            heapq.heappush(self._again, (live.place, live))
+        else:
+            self._fresh.append(live)
+
+    def head(self) -> _Live | None:
+        """The next call. Withdrawn ones are only marked, and dropped here."""
+        while self._again:
+            if (live := self._again[0][1]).is_queued:
+                return live
+            heapq.heappop(self._again)
+        while self._fresh:
+            if (live := self._fresh[0]).is_queued:
+                return live
+            self._fresh.popleft()
+        return None
+
+
+class Dispatcher:
+    """Carries out jobs, first in, first out. One instance serves one version of a run.
+
+    Only agents take a slot of `concurrency` and room in the budget; other kinds start at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        executors: Mapping[CallKind, Executor],
+        budget: Budget,
+        clock: Clock,
+        concurrency: int,
+        begin: Begin,
+        settled: Callable[[Settled], None],
+        progress: Callable[[int, dict[str, Json]], None],
+        random: Random | None = None,
+    ) -> None:
+        """
+        Args:
+            begin: puts an attempt on record and then calls back, on the event loop.
+            settled: called exactly once for each job, but for those that `stop` cut off or dropped.
+            progress: what a running call tells, and `{"waiting": why, "until": ms}` from here.
+            random: for jitter only.
+        """
+        self._executors = executors
+        self._budget = budget
+        self._clock = clock
+        self._concurrency = concurrency
+        self._begin = begin
+        self._settled = settled
+        self._progress = progress
+        self._random = random or Random()
+        self._live: dict[int, _Live] = {}
+        self._lines: dict[str, _Line] = {}
+        self._tasks: set[asyncio.Task[AgentAnswer]] = set()
+        self._slots_taken = 0
+        self._questions = 0
+        self._places = 0
+        self._pump_is_due = False
+        self._is_paused = False
+        self._is_stopped = False
+        self._cut_off: list[int] = []
+        self._pace_alarm: Alarm | None = None
+        self._pace_due = 0.0
+        self._minutes_alarm: Alarm | None = None
+        budget.driven.start()
+
+    # What the run loop calls.
+
+    def submit(self, job: Job) -> None:
+        """Takes a job over. Agents queue; other kinds start as soon as their attempt is on record."""
+        if self._is_stopped or job.call in self._live:
+            raise EngineBug(f"call {job.call} was submitted {'after stop()' if self._is_stopped else 'twice'}")
+        executor = self._executors[job.kind]
+        live = _Live(job, executor, "", self._places, self._clock.monotonic(), job.attempts_before)
+        self._places += 1
+        self._live[job.call] = live
+        self._questions += job.kind is CallKind.ASK
+        self._watch_minutes()
+        try:
+            live.backend, live.model = executor.backend(job), executor.model(job)
+            executor.check(job)
+        except PawlError as error:
+            self._refuse(live, error, is_soon=True)
+            return
+        if live.is_agent:
+            self._enqueue(live)
+        elif job.kind is CallKind.TIMER:
+            self._nap(live, self._clock.monotonic() + self._timer_left_s(live), is_first=True)
+        else:
+            self._start(live)
+
+    def cancel(self, call: int, reason: str) -> None:
+        """Withdraws a call. It settles as cancelled, with the usage so far, once nothing of it is left."""
+        self._stop_call(call, _Halt.CANCEL, reason)
+
+    def skip(self, call: int) -> bool:
+        """A person wants no answer from this call: it settles as null. False when it is not here (any more)."""
+        return self._stop_call(call, _Halt.SKIP, "skipped")
+
+    def retry(self, call: int) -> bool:
+        """Abandons the current attempt, or the pause after it, and starts another. False when there is neither."""
+        live = self._live.get(call)
+        if live is None or not live.was_started or live.is_queued:
+            return False
+        if live.task is not None:
+            return self._stop_call(call, _Halt.RETRY, "retried by a person")
+        if not live.is_started:
+            live.silence()
+            self._enqueue(live)
+        return True
+
+    def pause(self) -> None:
+        """Starts no more agents. Attempts that run go on to their end; `running` says when there are none left."""
+        self._is_paused = True
+
+    def running(self) -> list[int]:
+        """Calls with an attempt under way, in order of submission."""
+        return [call for call, live in self._live.items() if live.is_started]
+
+    async def stop(self) -> list[int]:
+        """Stops everything, waits until nothing is left, and gives the calls that were started and cut off.
+
+        They get no settlement, so that a resume asks them again; what they cost so far is in the budget. An attempt
+        that came to its end all the same is settled: it has been paid for. Calls that were only queued are dropped.
+        """
+        self._is_stopped = True
+        for call in list(self._live):
+            self._stop_call(call, _Halt.INTERRUPT, "interrupted")
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+            await asyncio.sleep(0)  # the done callbacks, which empty the set
+        await asyncio.sleep(0)  # settlements that were put off to the next turn of the loop
+        for alarm in (self._pace_alarm, self._minutes_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        self._budget.driven.stop()
+        return sorted(self._cut_off)
+
+    # The queue.
+
+    def _enqueue(self, live: _Live) -> None:
+        line = self._lines.get(live.backend)
+        if line is None:
+            line = self._lines[live.backend] = _Line(Pace(self._concurrency, self._random))
+        line.add(live)
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        if not self._pump_is_due:
+            self._pump_is_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Starts or refuses what can be, in order; at most a slice, so that the loop stays responsive."""
+        self._pump_is_due = False
+        for _ in range(_SLICE):
+            if self._is_paused or self._is_stopped:
+                return
+            live, is_ready = self._next()
+            if live is None:
+                return
+            refusal = self._budget.refusal(is_counted=live.attempt > 0)
+            if refusal is not None:
+                self._refuse(live, refusal)
+            elif not is_ready or self._slots_taken >= self._concurrency or not self._reserve(live):
+                return
+            else:
+                live.is_queued = False
+                self._slots_taken += 1
+                self._lines[live.backend].pace.running += 1
+                self._start(live)
+        self._pump_soon()
+
+    def _next(self) -> tuple[_Live | None, bool]:
+        """The first call whose backend has room, else the first of all; and whether its backend has room."""
+        now = self._clock.monotonic()
+        first: _Live | None = None
+        ready: _Live | None = None
+        for line in self._lines.values():
+            head = line.head()
+            if head is None:
+                continue
+            if first is None or head.place < first.place:
+                first = head
+            if line.pace.has_room(now):
+                if ready is None or head.place < ready.place:
+                    ready = head
+            elif line.pace.limited_until > now:
+                self._wake_at(line.pace.limited_until)
+        return (ready, True) if ready is not None else (first, False)
+
+    def _wake_at(self, due: float) -> None:
+        """Pumps again when the first of the rate limits passes."""
+        if self._pace_alarm is not None:
+            if self._pace_due <= due:
+                return
+            self._pace_alarm.cancel()
+        self._pace_due = due
+        self._pace_alarm = self._clock.call_later(due - self._clock.monotonic(), self._awake)
+
+    def _awake(self) -> None:
+        self._pace_alarm = None
+        self._pump_soon()
+
+    def _reserve(self, live: _Live) -> bool:
+        if not live.has_reserved:
+            live.has_reserved = self._budget.reserve(live.job.call, live.mean_of, is_counted=live.attempt > 0)
+            if not live.has_reserved and not live.is_told:
+                live.is_told = True
+                self._progress(live.job.call, {"waiting": "room in the budget"})
+        return live.has_reserved
+
+    # One attempt.
+
+    def _start(self, live: _Live) -> None:
+        live.attempt += 1
+        live.is_started = True
+        row = AttemptRow(live.job.call, live.attempt, live.backend, live.model, self._clock.now_ms())
+        self._begin(row, partial(self._call, live))
+
+    def _call(self, live: _Live) -> None:
+        """The attempt is on record: calls the backend, unless the call was withdrawn in the meantime."""
+        if live.is_done:
+            return
+        live.started = live.last_sign = self._clock.monotonic()
+        attempt = live.attempt
+        task = asyncio.get_running_loop().create_task(
+            live.executor.run(live.job, attempt, partial(self._emit, live, attempt))
+        )
+        live.task = task
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, live))
+        timeout_s = live.executor.timeout_s(live.job)
+        if timeout_s is not None:
+            reason = f"timeout: no answer within {_minutes(timeout_s)}"
+            live.alarm = self._clock.call_later(
+                timeout_s, partial(self._stop_call, live.job.call, _Halt.TIMEOUT, reason)
+            )
+
+    def _emit(self, live: _Live, attempt: int, body: dict[str, Json]) -> None:
+        if live.attempt != attempt or live.task is None:
+            return  # a late word of an attempt that is over
+        live.last_sign = self._clock.monotonic()
+        if "session" in body:
+            live.job.session = body["session"]
+        if "usage" in body:
+            live.so_far = _usage(body["usage"])
+        elif "tokens" in body:
+            live.so_far = Usage(live.so_far.input_tokens, int(body["tokens"]), live.so_far.cost_usd)
+        self._progress(live.job.call, body)
+
+    def _ended(self, live: _Live, task: asyncio.Task[AgentAnswer]) -> None:
+        """An attempt came to its end, whichever: books it and decides what becomes of the call."""
+        self._tasks.discard(task)
+        live.task = None
+        live.is_started = False
+        live.silence()
+        answer: AgentAnswer | None = None
+        error: BaseException | None = None
+        if task.cancelled():
+            # Without a halt of ours, something inside the backend cancelled it: a bug there, as any other exception.
+            error = asyncio.CancelledError("the backend cancelled itself")
+        elif (error := task.exception()) is None:
+            answer = task.result()
+        self._book(live, answer, error)
+        if live.is_agent:
+            self._free_slot(live)
+
+        is_kept = answer is not None and live.halt in _KEPT
+        if live.halt is not None and not is_kept:
+            self._halted(live)
+        elif answer is not None:
+            self._answered(live, answer)
+        else:
+            assert error is not None
+            self._failed(live, error)
+
+    def _book(self, live: _Live, answer: AgentAnswer | None, error: BaseException | None) -> None:
+        if answer is not None:
+            usage = answer.usage
+        elif isinstance(error, PawlError) and "usage" in error.fields:
+            usage = _usage(error.fields["usage"])
+        else:
+            usage = live.so_far
+        live.usage += usage
+        live.so_far = NO_USAGE
+        if live.has_reserved:
+            self._budget.spend(live.job.call, usage)
+
+    def _free_slot(self, live: _Live) -> None:
+        self._slots_taken -= 1
+        self._lines[live.backend].pace.running -= 1
+        self._pump_soon()
+
+    def _answered(self, live: _Live, answer: AgentAnswer) -> None:
+        if live.is_agent:
+            self._lines[live.backend].pace.passed()
+        live.answered_by = answer.model
+        self._finish(live, Outcome.OK, value=_encode(answer.value))
+
+    def _failed(self, live: _Live, error: BaseException) -> None:
+        if not isinstance(error, AgentError):
+            if not isinstance(error, PawlError):
+                error = _bug(live, error)
+            self._finish(live, Outcome.FAILED, error=error)
+        elif error.code == "rate_limited" and live.is_agent:
+            self._slow_down(live, error)
+        elif error.code == "schema_invalid":
+            self._finish(live, Outcome.FAILED, error=error)
+        elif error.code == "empty":
+            self._finish(live, Outcome.NULL, reason=f"empty: {error.message}")
+        elif error.retryable and (pause := self._pause_after(live, error)) is not None:
+            live.retries.append(f"{error.code}: {error.message}")
+            self._tell_waiting(live, "retry", pause)
+            live.alarm = self._clock.call_later(pause, partial(self._back, live))
+        else:
+            tries = f" ({live.failures} attempts)" if live.failures > 1 else ""
+            self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{tries}")
+
+    def _pause_after(self, live: _Live, error: AgentError) -> float | None:
+        """Seconds to wait before another attempt, or None when this was the last one."""
+        live.failures += 1
+        policy = live.executor.retry_policy(live.job)
+        if live.failures >= policy.attempts:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s
+        return pause_s(policy.backoff_s, live.failures, self._random)
+
+    def _slow_down(self, live: _Live, error: AgentError) -> None:
+        """A rate limit is not a failure (it costs no attempt of the policy), but patience ends: one time-out's worth of
+        waiting. A single wait that the provider asked for is kept to however long it is."""
+        now = self._clock.monotonic()
+        patience_s = live.executor.timeout_s(live.job)
+        if patience_s is not None and live.limited_s >= patience_s:
+            reason = f"provider_failed: still rate limited after {_minutes(live.limited_s)} of waiting: {error.message}"
+            self._finish(live, Outcome.NULL, reason=reason)
+            return
+        pace = self._lines[live.backend].pace
+        pace.limited(started=live.started, now=now, retry_after_s=error.retry_after_s)
+        wait_s = max(0.0, pace.limited_until - now)
+        live.limited_s += wait_s
+        live.retries.append(f"rate_limited: {error.message}")
+        self._tell_waiting(live, "rate limit", wait_s)
+        self._enqueue(live)
+
+    def _tell_waiting(self, live: _Live, why: str, seconds: float) -> None:
+        self._progress(live.job.call, {"waiting": why, "until": self._clock.now_ms() + round(seconds * 1000)})
+
+    def _back(self, live: _Live) -> None:
+        live.alarm = None
+        self._enqueue(live)
+
+    # Ends.
+
+    def _stop_call(self, call: int, halt: _Halt, reason: str) -> bool:
+        """Stops what runs of a call; it ends when its task has. What does not run ends here."""
+        live = self._live.get(call)
+        if live is None:
+            return False
+        is_first = live.halt is None
+        if is_first or halt > live.halt:  # type: ignore[operator]
+            live.halt, live.halt_reason = halt, reason
+        if live.task is None:
+            if live.is_started:  # being put on record
+                live.is_started = False
+                if live.is_agent:
+                    self._free_slot(live)
+            self._halted(live, is_soon=True)
+        elif is_first:
+            live.task.cancel()
+        return True
+
+    def _halted(self, live: _Live, *, is_soon: bool = False) -> None:
+        """Nothing of a halted call runs any more: gives it the end that the halt asked for."""
+        halt, reason = live.halt, live.halt_reason
+        if halt is _Halt.RETRY:
+            live.halt = None
+            live.retries.append(reason)
+            if live.is_agent:
+                self._enqueue(live)
+            else:
+                self._start(live)
+        elif halt is _Halt.MINUTES:
+            self._finish(live, Outcome.FAILED, error=self._budget.refusal(is_counted=True), is_soon=is_soon)
+        elif halt is _Halt.INTERRUPT:
+            if live.was_started:
+                self._cut_off.append(live.job.call)
+            self._close(live)
+        elif halt is _Halt.CANCEL:
+            self._finish(live, Outcome.CANCELLED, reason=reason, is_soon=is_soon)
+        else:
+            self._finish(live, Outcome.NULL, reason=reason, is_soon=is_soon)
+
+    def _refuse(self, live: _Live, error: PawlError, *, is_soon: bool = False) -> None:
+        """Ends a call that may not start. One that had started in this version has failed; it was not refused."""
+        if live.was_started:
+            self._finish(live, Outcome.FAILED, error=error)
+            return
+        reason = f"{error.code}: {error.message}"
+        self._finish(live, Outcome.REFUSED, error=error, reason=reason, is_soon=is_soon)
+
+    def _finish(
+        self,
+        live: _Live,
+        outcome: Outcome,
+        *,
+        value: bytes = b"",
+        reason: str | None = None,
+        error: PawlError | None = None,
+        is_soon: bool = False,
+    ) -> None:
+        if outcome is Outcome.OK and live.is_agent:
+            self._budget.learn(live.mean_of, live.usage)
+        self._close(live)
+        if error is not None and reason is None:
+            reason = f"{error.code}: {error.message}"
+        meta: dict[str, Json] = {
+            "attempts": live.attempt,
+            "duration_ms": round((self._clock.monotonic() - live.submitted) * 1000),
+        }
+        if live.retries:
+            meta["retries"] = live.retries
+        settled = Settled(
+            live.job.call,
+            outcome,
+            b"null" if outcome is Outcome.NULL else value,
+            reason,
+            None if error is None else error.to_json(),
+            live.backend if live.was_started else None,
+            (live.answered_by or live.model) if live.was_started else None,
+            live.usage,
+            meta,
+        )
+        if is_soon:
+            asyncio.get_running_loop().call_soon(self._settled, settled)
+        else:
+            self._settled(settled)
+
+    def _close(self, live: _Live) -> None:
+        """Forgets a call; nothing of it may run any more."""
+        live.is_done = True
+        live.is_queued = False
+        live.silence()
+        del self._live[live.job.call]
+        self._questions -= live.job.kind is CallKind.ASK
+        if live.has_reserved:
+            self._budget.close(live.job.call)
+            self._pump_soon()
+        if not self._is_stopped:
+            self._watch_minutes()
+
+    # Time.
+
+    def _timer_left_s(self, live: _Live) -> float:
+        return max(0.0, ((live.job.due_ms or 0) - self._clock.now_ms()) / 1000)
+
+    def _nap(self, live: _Live, until: float, *, is_first: bool = False) -> None:
+        """Waits for a timer by both clocks: it is due when the first says so. A machine may sleep through the one, and
+        somebody may turn the other back."""
+        left_s = min(self._timer_left_s(live), until - self._clock.monotonic())
+        if left_s <= 0 and not is_first:
+            self._finish(live, Outcome.OK, value=b"null")
+        else:
+            live.alarm = self._clock.call_later(min(max(0.0, left_s), _LONGEST_NAP_S), partial(self._nap, live, until))
+
+    def _watch_minutes(self) -> None:
+        """Keeps the stopwatch: it stands while only people can move the run on. Arms the alarm of the minutes cap."""
+        driven = self._budget.driven
+        is_waiting_for_people = 0 < self._questions == len(self._live)
+        if is_waiting_for_people and driven.is_running:
+            driven.stop()
+            if self._minutes_alarm is not None:
+                self._minutes_alarm.cancel()
+                self._minutes_alarm = None
+        elif not is_waiting_for_people:
+            driven.start()
+            if self._minutes_alarm is None and (left_s := self._budget.minutes_left_s()):
+                self._minutes_alarm = self._clock.call_later(left_s, self._minutes_are_up)
+
+    def _minutes_are_up(self) -> None:
+        """The minutes cap was reached: agents that run are stopped and fail, those in the queue are refused."""
+        self._minutes_alarm = None
+        refusal = self._budget.refusal(is_counted=True)
+        if refusal is None or refusal.code != "limit_minutes":
+            self._watch_minutes()  # the stopwatch stood for a while
+            return
+        for live in [live for live in self._live.values() if live.is_agent and not live.is_queued]:
+            self._stop_call(live.job.call, _Halt.MINUTES, refusal.message)
+        self._pump_soon()
+
+
+def _bug(live: _Live, error: BaseException) -> EngineBug:
+    name = type(error).__name__
+    return EngineBug(
+        f"{live.job.kind} by {live.backend} broke: {name}: {error}",
+        hint="This is a bug of the backend or of Pawl; please report it with the run's `pawl show`.",
+        exception=name,
+    )
+
+
+def _usage(told: Json) -> Usage:
+    if isinstance(told, Usage):
+        return told
+    return Usage(int(told.get("input_tokens", 0)), int(told.get("output_tokens", 0)), float(told.get("cost_usd", 0.0)))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} s"
+
+
+def _encode(value: Json) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer over 64 bits, or half of a surrogate pair: rare, and both are JSON
+        import json
+
+        return json.dumps(value, separators=(",", ":")).encode()
