@@ -1,0 +1,122 @@
+"""Where the text is not the JavaScript that our engine takes: a word for the position that the engine itself names.
+
+Whether a script compiles is for the engine to say; what is found here explains its refusal, and gives the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sandbox.lint.finding import Finding
+from sandbox.lint.syntax import Syntax, field
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+MAX_BROKEN = 20
+_TYPESCRIPT_WORDS = frozenset(
+    {"interface", "type", "enum", "as", "satisfies", "declare", "namespace", "abstract", "implements", "readonly"}
+)
+_TYPESCRIPT_HINT = "Scripts are plain JavaScript: remove type annotations, interfaces, enums, `as` and `satisfies`."
+_LINE_SEPARATORS = ("\u2028".encode(), "\u2029".encode())
+_TEXT_KINDS = frozenset({"string_fragment", "comment", "html_comment", "regex_pattern", "escape_sequence"})
+
+
+def find_broken(syntax: Syntax) -> list[Finding]:
+    """Where the parser stumbled, and what of this language the engine does not have."""
+    found = [_stumble(syntax, node) for node in syntax.broken[:MAX_BROKEN]]
+    found += list(_beyond_the_engine(syntax))[:MAX_BROKEN]
+    return sorted(found, key=lambda finding: finding.start)
+
+
+def find_line_separators(syntax: Syntax) -> Iterator[Finding]:
+    """U+2028 and U+2029 end a line for the engine and for no editor: its line numbers would be wrong (S06)."""
+    for mark in _LINE_SEPARATORS:
+        at = syntax.text.find(mark)
+        while at >= 0:
+            node = syntax.root.descendant_for_byte_range(at, at + len(mark))
+            if node is None or node.type not in _TEXT_KINDS:
+                yield Finding(
+                    "error",
+                    "line_separator",
+                    "S06",
+                    at,
+                    at + len(mark),
+                    f"U+{ord(mark.decode()):04X} stands between two tokens: an invisible line break.",
+                    "Replace it by an ordinary line break or a space.",
+                )
+            at = syntax.text.find(mark, at + len(mark))
+
+
+def _stumble(syntax: Syntax, node: Node) -> Finding:
+    if node.is_missing:
+        return Finding(
+            "error", "syntax", "S01", node.start_byte, node.start_byte, f"`{node.type}` is missing here.", ""
+        )
+    end = syntax.text.find(b"\n", node.start_byte, node.end_byte)
+    end = node.end_byte if end < 0 else end
+    if _is_typescript(syntax, node):
+        return Finding(
+            "error", "typescript", "S01", node.start_byte, end, "This looks like TypeScript.", _TYPESCRIPT_HINT
+        )
+    excerpt = " ".join(syntax.text[node.start_byte : end].decode("utf-8", "replace").split())[:40]
+    return Finding("error", "syntax", "S01", node.start_byte, end, f"`{excerpt}` does not fit here.", "")
+
+
+def _is_typescript(syntax: Syntax, node: Node) -> bool:
+    """Whether a `:` that starts a type, or a word that only TypeScript has, is at this place."""
+    around = node.parent or node
+    tokens = [*node.children[:8], node.prev_sibling, node.next_sibling, *around.children[:8]]
+    for token in tokens:
+        if token is None:
+            continue
+        if token.child_count == 0 and syntax.text_of(token) in _TYPESCRIPT_WORDS:
+            return True
+    line_start = syntax.text.rfind(b"\n", 0, node.start_byte) + 1
+    before = syntax.text[line_start : node.start_byte].split()
+    if before and before[0].decode("utf-8", "replace") in _TYPESCRIPT_WORDS:
+        return True
+    is_annotated = around.type in ("labeled_statement", "variable_declarator", "formal_parameters", "arrow_function")
+    return is_annotated and (
+        any(token is not None and token.type == ":" for token in tokens)
+        or b":" in syntax.text[node.start_byte : node.end_byte]
+    )
+
+
+def _beyond_the_engine(syntax: Syntax) -> Iterator[Finding]:
+    for node in syntax.all("class_static_block"):
+        yield Finding(
+            "error",
+            "unsupported_syntax",
+            "S01",
+            node.start_byte,
+            node.start_byte + len("static"),
+            "Static blocks of classes are newer than this engine.",
+            "Assign the static fields after the class instead.",
+        )
+    for node in syntax.all("binary_expression"):
+        left, operator = field(node, "left"), field(node, "operator")
+        if left is not None and left.type == "private_property_identifier" and operator and operator.type == "in":
+            yield Finding(
+                "error",
+                "unsupported_syntax",
+                "S01",
+                left.start_byte,
+                node.end_byte,
+                "`#field in object` is newer than this engine.",
+                "Test it another way, for example with `object instanceof TheClass`.",
+            )
+    for node in syntax.all("regex_flags"):
+        for flag in ("d", "v"):
+            at = syntax.text_of(node).find(flag)
+            if at >= 0:
+                yield Finding(
+                    "error",
+                    "unsupported_syntax",
+                    "S01",
+                    node.start_byte + at,
+                    node.start_byte + at + 1,
+                    f"The regular expression flag `{flag}` is newer than this engine.",
+                    "Use the flags g, i, m, s, u, y only.",
+                )
