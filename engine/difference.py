@@ -95,3 +95,21 @@ def _changed(
     before: Mapping[str, Json], after: Mapping[str, Json], names: Iterable[str]
 ) -> tuple[tuple[str, Json, Json], ...]:
     return tuple((n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n))
+
+
+def to_json(left: Reading, right: Reading, found: Iterable[Difference]) -> dict[str, Json]:
+    """`pawl diff --json`."""
+    found = list(found)
+    ours, theirs = history.result(left), history.result(right)
+    return {
+        "left": {"run_id": ours.run_id, "version": ours.version, "status": str(ours.status)},
+        "right": {"run_id": theirs.run_id, "version": theirs.version, "status": str(theirs.status)},
+        "counts": {
+            change: sum(one.change == change for one in found)
+            for change in ("same", "answer", "request", "left", "right")
+        },
+        "same_script": left.version.script == right.version.script,
+        "same_args": left.version.args == right.version.args,
+        "same_result": ours.result == theirs.result,
+        "calls": [one.to_json() for one in found],
+    }

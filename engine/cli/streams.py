@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, TextIO
 
@@ -155,7 +156,7 @@ def _mute(name: str) -> None:
         setattr(sys, name, None)
 
 
-def table(rows: list[tuple[str, ...]], *, head: tuple[str, ...] = (), right: tuple[int, ...] = ()) -> str:
+def table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] = (), right: tuple[int, ...] = ()) -> str:
     """Columns aligned by their widest cell; `right` names columns of numbers. The last column is never padded."""
     lines = [head, *rows] if head else rows
     if not lines:

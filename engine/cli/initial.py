@@ -1,0 +1,87 @@
+"""`pawl init`: what a project needs to have workflows of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.cli.command import Command, Shell, command
+from engine.errors import UsageError
+
+CONFIG = """\
+# Settings of this project. Everything here may be left out; docs/config.md says what each key means.
+# Stronger: PAWL_* variables (PAWL_LIMITS_AGENTS=50), then flags (--max-agents 50).
+
+# backend = "local"            # local, sample, openai:MODEL, anthropic:MODEL, ...
+# model = ""                   # default model of the agents
+# allow = []                   # host effects that scripts may use: "check", "files", "ask"
+
+[limits]
+# agents = 1000                # agent calls in the life of a run
+# concurrency = 16             # agents at once
+# tokens = 200000              # output tokens in the life of a run
+# cost_usd = 5.0               # US dollars in the life of a run
+# minutes = 60                 # minutes that a process drives a run
+
+[agents]
+# timeout_minutes = 30.0       # one attempt at one call
+# attempts = 3                 # 1 + retries of errors that may pass
+
+[secrets]
+# environment = ["*_API_KEY", "*_TOKEN", "*_SECRET", "*_PASSWORD"]   # variables whose values are masked
+# patterns = []                # regular expressions of your own
+"""
+
+IGNORED = """\
+# Written by Pawl. The journal and logs stay on this machine; config.toml and workflows are worth sharing.
+/pawl.db*
+/logs/
+/locks/
+"""
+
+EXAMPLE = """\
+export const meta = {
+  name: 'hello',
+  description: 'Two agents side by side, then one that puts their answers together.',
+  phases: [{ title: 'Think' }, { title: 'Merge' }],
+}
+
+phase('Think')
+const [good, bad] = await parallel([
+  () => agent('Name one good thing about tests, in one sentence.', { label: 'good' }),
+  () => agent('Name one bad thing about tests, in one sentence.', { label: 'bad' }),
+])
+
+phase('Merge')
+return await agent(`Put these two into one sentence:\\n1. ${good}\\n2. ${bad}`, { label: 'merge' })
+"""
+
+FILES = {"config.toml": CONFIG, ".gitignore": IGNORED, "workflows/hello.js": EXAMPLE}
+
+
+@command("init", example="pawl init")
+def init(shell: Shell) -> None:
+    """Set up a project here: .pawl/config.toml, a .gitignore and an example workflow. Overwrites nothing."""
+    folder = (shell.project or Path.cwd()) / ".pawl"
+    there = [name for name in FILES if name != ".gitignore" and (folder / name).exists()]
+    if there:
+        raise UsageError(
+            f"{folder / there[0]} exists: nothing was written",
+            code="exists",
+            hint="This project is set up; edit the file, or move it away first.",
+        )
+    written = []
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # a .gitignore that a run has written is as good
+            path.write_text(text, encoding="utf-8")
+            written.append(str(path))
+    if shell.out.is_json:
+        shell.out.json({"project": str(folder.parent), "written": written})
+        return
+    for line in written:
+        shell.out.print(f"wrote {line}")
+    shell.out.print("Try it: pawl run hello --backend sample")
+
+
+COMMANDS: dict[str, Command] = {"init": init}
