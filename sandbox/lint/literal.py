@@ -13,6 +13,8 @@ from sandbox.lint.syntax import Syntax, field
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+"".encode("utf-16-le")  # loads the codec while files can still be opened
+
 MAX_DEPTH = 64
 _WORDS = {"true": True, "false": False, "null": None}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}

@@ -28,7 +28,7 @@ def read_meta(syntax: Syntax) -> Literal:
                 raise _problem(
                     statement.start_byte,
                     first_line_end(syntax, statement),
-                    "meta must be the first statement of the script; only a `#!` line and comments may stand before it.",
+                    "meta must be the first statement; only a `#!` line and comments may stand before it.",
                     "Move `export const meta = {…}` to the top.",
                 )
         raise _problem(
