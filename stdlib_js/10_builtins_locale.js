@@ -21,6 +21,7 @@
   const toPrecision = uncurry(Number.prototype.toPrecision);
   const numberValue = uncurry(Number.prototype.valueOf);
   const bigintValue = uncurry(BigInt.prototype.valueOf);
+  const { fromCharCode } = String;
   const getTime = uncurry(Date.prototype.getTime);
 
   // ---- numbers
@@ -96,7 +97,8 @@
         tier = tier > 4 ? 4 : tier;
         const scale = (t) => {
           const shifted = shift(decimal, -3 * t);
-          return roundDecimal(shifted, 0, shifted.whole.length > 1 ? 0 : 1);
+          if (shifted.whole !== "0") return roundDecimal(shifted, 0, shifted.whole.length > 1 ? 0 : 1);
+          return roundDecimal(shifted, 0, exec(/^0*/, shifted.fraction)[0].length + 2); // two significant digits
         };
         let scaled = scale(tier);
         if (scaled.whole.length > 3 && tier < 4) scaled = scale(++tier);
@@ -104,7 +106,7 @@
         suffix = COMPACT[tier] + suffix;
       } else if (options.maximumSignificantDigits !== undefined) {
         const digits = digitsOption(options, "maximumSignificantDigits", 1, 21);
-        decimal = roundDecimal(plainDecimal(toNumber(toPrecision(toNumber(`${decimal.whole}.${decimal.fraction}`), digits))), 0, 100);
+        decimal = roundDecimal(plainDecimal(toNumber(toPrecision(toNumber(`${decimal.whole}.${decimal.fraction}`), digits))), 0, 400);
       } else decimal = roundDecimal(decimal, least, most);
       const padding = digitsOption(options, "minimumIntegerDigits", 1, 21, 1) - decimal.whole.length;
       const whole = repeat("0", padding > 0 ? padding : 0) + decimal.whole;
@@ -236,6 +238,13 @@
     const at = indexOf(WEIGHTS, text[i]);
     return at >= 0 ? at + 1 : charCodeAt(text, i) < 32 ? 0 : 128 + charCodeAt(text, i);
   };
+  // Accents, lightest first, as in the Unicode collation table: acute, grave, breve, circumflex, caron, ring, …
+  const ACCENTS = "\u0301\u0300\u0306\u0302\u030c\u030a\u0308\u030b\u0303\u0307";
+  const accentWeight = (mark) => {
+    const at = indexOf(ACCENTS, mark);
+    return at < 0 ? mark : fromCharCode(0x2f0 + at);
+  };
+  const accentsOf = (text) => replace(/[\u0300-\u036f]/g, normalize(toLowerCase(text), "NFD"), accentWeight);
   const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
   const compareBases = (a, b, isNumeric) => {
@@ -269,7 +278,7 @@
     const bases = compareBases(expand(toLowerCase(plainA)), expand(toLowerCase(plainB)), numeric);
     if (bases || sensitivity === "base") return bases;
     if (sensitivity !== "case") {
-      const accents = order(normalize(toLowerCase(a), "NFD"), normalize(toLowerCase(b), "NFD"));
+      const accents = order(accentsOf(a), accentsOf(b));
       if (accents || sensitivity === "accent") return accents;
     }
     for (let i = 0; i < plainA.length && i < plainB.length; i++) {

@@ -197,14 +197,12 @@
       }
     }
 
-    /** What a setter does: a value that does not parse leaves the URL as it was before. */
+    /** What a setter does: a value that does not parse changes nothing more, and nobody is told. */
     #assign(value, name, state) {
-      const before = { ...this.#url };
-      if (typeof before.path !== "string") before.path = [...before.path];
       try {
         parse(value, undefined, this.#url, name, state);
       } catch {
-        this.#url = before;
+        // As the standard has it.
       }
     }
     get #hasNoAuthority() {
