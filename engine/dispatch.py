@@ -13,7 +13,7 @@ How an attempt's end becomes the call's outcome:
 | `AgentError`, `retryable`, attempts left         | goes on   |                       | in `meta.retries`    |
 | `AgentError`, code `rate_limited`                | goes on   | (slower: see `Pace`)  | in `meta.retries`    |
 | any other `AgentError`                           | null      | null                  | `provider_failed: …` |
-| out of time                                      | null      | null                  | `timeout: …`         |
+| out of time, or `AgentError` with code `timeout` | null      | null                  | `timeout: …`         |
 | skipped by a person                              | null      | null                  | `skipped`            |
 | another `PawlError` (bad path, cap while it ran) | failed    | that error            | its code and message |
 | anything else raised: a bug of the backend       | failed    | error `engine_bug`    | its code and message |
@@ -21,7 +21,7 @@ How an attempt's end becomes the call's outcome:
 | withdrawn by `cancel`                            | cancelled | nothing               | as given             |
 | cut off by `stop`                                | none      | nothing; asked again by a resume             ||
 
-A host effect that ends "out of time" does so itself and returns a value; only agents are timed from here.
+Only agents are timed from here; a host effect keeps its own time.
 
 An attempt is one start of a backend, on record before the backend is called (S26). The number of attempts that an agent
 has on record also says whether the agents cap has counted it: the first one counts, in whichever version (S46).
@@ -45,7 +45,7 @@ from typing import NamedTuple, TypeAlias
 import orjson
 
 from engine.errors import AgentError, EngineBug, PawlError
-from engine.executors import Executor, Job
+from engine.executors import Emit, Executor, HostEffect, Job
 from engine.limits import Budget
 from engine.ports import Alarm, Clock
 from engine.retrying import Pace, pause_s
@@ -198,7 +198,7 @@ class Dispatcher:
             progress: what a running call tells, and `{"waiting": why, "until": ms}` from here.
             random: for jitter only.
         """
-        self._executors = executors
+        self._executors: dict[CallKind, Executor] = {CallKind.TIMER: HostEffect(_kept_here, name="timer"), **executors}
         self._budget = budget
         self._clock = clock
         self._concurrency = concurrency
@@ -464,8 +464,8 @@ class Dispatcher:
             self._slow_down(live, error)
         elif error.code == "schema_invalid":
             self._finish(live, Outcome.FAILED, error=error)
-        elif error.code == "empty":
-            self._finish(live, Outcome.NULL, reason=f"empty: {error.message}")
+        elif error.code in ("empty", "timeout"):
+            self._finish(live, Outcome.NULL, reason=f"{error.code}: {error.message}")
         elif error.retryable and (pause := self._pause_after(live, error)) is not None:
             live.retries.append(f"{error.code}: {error.message}")
             self._tell_waiting(live, "retry", pause)
@@ -645,6 +645,10 @@ class Dispatcher:
         for live in [live for live in self._live.values() if live.is_agent and not live.is_queued]:
             self._stop_call(live.job.call, _Halt.MINUTES, refusal.message)
         self._pump_soon()
+
+
+async def _kept_here(job: Job, emit: Emit) -> Json:
+    raise EngineBug(f"timer {job.call} was started as an attempt")
 
 
 def _bug(live: _Live, error: BaseException) -> EngineBug:

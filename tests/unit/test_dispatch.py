@@ -77,7 +77,7 @@ class Bench:
         self.commits: list = []
         self.hold_commits = hold_commits
         self.dispatcher = Dispatcher(
-            executors={CallKind.AGENT: self.agents, CallKind.TIMER: HostEffect(None), **(effects or {})},
+            executors={CallKind.AGENT: self.agents, **(effects or {})},
             budget=self.budget,
             clock=self.clock,
             concurrency=concurrency,

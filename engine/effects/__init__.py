@@ -1,0 +1,64 @@
+"""What a script may have done on the host besides asking agents: commands, files, questions (S60–S63).
+
+Each effect is a coroutine function around one call's content; `host_effects` makes the executors. Whether a script may
+use them at all is decided before a call gets here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.effects.ask import Questions
+from engine.effects.check import Checks
+from engine.effects.files import Files
+from engine.effects.workspace import Workspace
+from engine.executors import Emit, HostEffect, Job
+from engine.ports import Clock
+from engine.values import CallKind, Json
+
+__all__ = ["Checks", "Files", "Questions", "Workspace", "host_effects", "simulated_effects"]
+
+
+def host_effects(workspace: Workspace, questions: Questions, clock: Clock) -> dict[CallKind, HostEffect]:
+    """The executors of everything but agents. Keep `questions` to answer them."""
+    files = Files(workspace)
+    return {
+        CallKind.CHECK: HostEffect(Checks(workspace, clock).run),
+        CallKind.ASK: HostEffect(questions.run, name="person"),
+        CallKind.READ_FILE: HostEffect(files.read),
+        CallKind.WRITE_FILE: HostEffect(files.write),
+        CallKind.GLOB: HostEffect(files.glob),
+        CallKind.EXISTS: HostEffect(files.exists),
+    }
+
+
+def simulated_effects(workspace: Workspace, sample: Callable[[Json], Json]) -> dict[CallKind, HostEffect]:
+    """The executors of `pawl simulate`: files are looked at, everything that would act is answered, not done (S63).
+
+    Args:
+        sample: gives a value that fits a JSON Schema.
+    """
+    files = Files(workspace)
+
+    async def check(job: Job, emit: Emit) -> Json:
+        return {"ok": True, "exitCode": 0, "stdout": "", "stderr": ""}
+
+    async def ask(job: Job, emit: Emit) -> Json:
+        content = job.content
+        if "default" in content:
+            return content["default"]
+        if content.get("choices"):
+            return content["choices"][0]
+        return sample(content["schema"]) if content.get("schema") else "yes"
+
+    async def write(job: Job, emit: Emit) -> Json:
+        return True
+
+    return {
+        CallKind.CHECK: HostEffect(check, name="simulated"),
+        CallKind.ASK: HostEffect(ask, name="simulated"),
+        CallKind.READ_FILE: HostEffect(files.read),
+        CallKind.WRITE_FILE: HostEffect(write, name="simulated"),
+        CallKind.GLOB: HostEffect(files.glob),
+        CallKind.EXISTS: HostEffect(files.exists),
+    }
