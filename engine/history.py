@@ -36,7 +36,7 @@ from engine.values import (
 SUBJECT = ("prompt", "command", "question", "path", "pattern", "ms")
 """The member of a request's content that tells most about it, by kind of call."""
 
-WARNINGS_THAT_DEGRADE = frozenset({"swallowed_error", "cut_off"})
+WARNINGS_THAT_DEGRADE = frozenset({"swallowed_error", "dependency_failed", "not_awaited"})
 """Codes of logged warnings that make a run degraded beside what its agents' outcomes say."""
 
 
@@ -207,9 +207,9 @@ class CallView:
 
 def identity_hex(row: CallRow) -> str:
     """The hash that a resume looks for, as the run loop makes it."""
-    from engine.identity import identity
+    from engine.identity import call_identity
 
-    return identity(row.key, row.history, row.occurrence).hex()
+    return call_identity(row.key, row.history, row.occurrence).hex()
 
 
 def subject(kind: str, content: Mapping[str, Json]) -> str:

@@ -7,6 +7,7 @@ that is shown has moved. rich is imported on the first frame: by then the first 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import sys
 import time
@@ -104,8 +105,9 @@ class LiveView:
             self._timer.cancel()
             self._timer = None
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            with contextlib.suppress(OSError):
+                live.stop()
 
     def _schedule(self) -> None:
         """The next frame: at once when something is running (its clock moves), else when an event arrives."""

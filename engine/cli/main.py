@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from engine.cli.streams import OutputLost, secure_descriptors
+from engine.cli.streams import OutputLost, mute, secure_descriptors
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 """Ctrl-C in a command that drives no run. One that drives a run exits 5 (`resume` goes on) or, before it started, 2."""
@@ -71,6 +71,9 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _stderr("")
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # click's own output, of --help
+        mute("stdout")
+        return 0
     except Exception as error:  # noqa: BLE001 - the command line's boundary
         from engine.cli.failing import report
 

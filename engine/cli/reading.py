@@ -1,41 +1,30 @@
-"""How commands that only look get at the journal: a folder without one has no runs and gets no file by a look."""
+"""How commands that only look get at the journal. Looking makes no file, so a folder without one just has no runs."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli.command import Shell
 
 if TYPE_CHECKING:
-    from engine.ports import Journal
+    from engine.journal.sqlite import SqliteJournal
+
+
+def project_of(shell: Shell) -> Path:
+    """`--project`, else the nearest folder at or above the current one with `.pawl` or `.git`, else the current one."""
+    from engine.workflows import project_root
+
+    return project_root(shell.project)
 
 
 def journal_path(shell: Shell) -> Path:
     """The journal that the flags, variables and the current folder mean."""
-    if shell.journal is not None:
-        return shell.journal
-    from engine.workflows import project_root
-
-    return (shell.project or project_root()) / ".pawl" / "pawl.db"
+    return shell.journal or project_of(shell) / ".pawl" / "pawl.db"
 
 
-@contextlib.asynccontextmanager
-async def journal(shell: Shell) -> AsyncIterator[Journal]:
-    """The journal, open for reading; an empty one in memory where there is no file."""
-    path = journal_path(shell)
-    opened: Journal
-    if path.exists():
-        from engine.journal.sqlite import SqliteJournal
+def journal(shell: Shell) -> SqliteJournal:
+    """The journal; an async context manager that closes it."""
+    from engine.journal.sqlite import SqliteJournal
 
-        opened = await SqliteJournal.open(path, read_only=True)
-    else:
-        from engine.journal.memory import MemoryJournal
-
-        opened = MemoryJournal()
-    try:
-        yield opened
-    finally:
-        await opened.close()
+    return SqliteJournal(journal_path(shell))

@@ -120,7 +120,7 @@ class Output:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
         except (OSError, ValueError):
-            _mute("stderr")
+            mute("stderr")
 
     def paint(self, text: str, *styles: str, on_error: bool = False) -> str:
         """`text` in `styles` (bold, dim, red, green, yellow, cyan) where the stream is a terminal that wants colour."""
@@ -138,12 +138,12 @@ class Output:
         except ValueError as error:  # "I/O operation on closed file"
             raise OutputLost("standard output is closed", reader_left=False) from error
         except OSError as error:
-            _mute("stdout")
+            mute("stdout")
             problem = f"cannot write to standard output: {error.strerror or error}"
             raise OutputLost(problem, reader_left=error.errno in READER_WENT_AWAY) from error
 
 
-def _mute(name: str) -> None:
+def mute(name: str) -> None:
     """Points a broken stream at nothing, so that the interpreter's own flush at exit does not complain."""
     stream: TextIO | None = getattr(sys, name)
     if stream is None:

@@ -13,6 +13,8 @@ from engine.config import load_settings
 from engine.errors import UsageError
 from engine.settings import Settings
 
+KEYS = config.keys()
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -93,7 +95,7 @@ def test_every_problem_of_a_file_is_named_at_once(project: Path) -> None:
         ("[agents]\nattempts = 1.5", "agents.attempts: expected a whole number, found 1.5"),
         ("[limits]\nconcurrency = 0", "limits.concurrency: expected 1 to 1024, found 0"),
         ("[sandbox]\nresult_bytes = 0", "sandbox.result_bytes: expected a number above 0, found 0"),
-        ("xyzzy = 1", "unknown key xyzzy; known: " + ", ".join(dict.fromkeys(k.split(".")[0] for k in config.keys()))),
+        ("xyzzy = 1", "unknown key xyzzy; known: " + ", ".join(dict.fromkeys(k.split(".")[0] for k in KEYS))),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(project: Path, text: str, problem: str) -> None:
@@ -113,7 +115,9 @@ def test_binary_is_refused(project: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_refused(project: Path) -> None:
     (project / ".pawl" / "config.toml").mkdir()
-    assert refusal(project).message == f"{project / '.pawl' / 'config.toml'}: cannot read the config file: Is a directory"
+    assert (
+        refusal(project).message == f"{project / '.pawl' / 'config.toml'}: cannot read the config file: Is a directory"
+    )
 
 
 def test_variables_are_typed(project: Path) -> None:
@@ -157,14 +161,14 @@ def test_a_bad_variable_is_refused(project: Path, name: str, value: str, message
 
 
 def test_bounds_and_choices_name_real_keys() -> None:
-    assert set(config.BOUNDS) | set(config.CHOICES) <= set(config.keys())
+    assert set(config.BOUNDS) | set(config.CHOICES) <= set(KEYS)
 
 
 def test_variables_of_all_keys_differ() -> None:
-    names = [config.variable(key) for key in config.keys()]
+    names = [config.variable(key) for key in KEYS]
     assert len(names) == len(set(names))
 
 
 def test_the_documentation_names_every_key() -> None:
     text = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
-    assert [key for key in config.keys() if f"`{key}`" not in text] == []
+    assert [key for key in KEYS if f"`{key}`" not in text] == []
