@@ -243,21 +243,30 @@ def test_S09_relative_urls_agree_with_node(engines: Engines, address: str, base:
         assert_same(engines, f"{READ_URL}(new URL({json.dumps(address)}, {json.dumps(base)}))")
 
 
-SETTERS = ["href", "protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "hash"]
+# Values that people set. With odder ones node 20 departs from the standard (a port of ".") or dies of an assertion of its
+# own; the table in test_builtins_url.py has those.
+parts = st.lists(
+    st.sampled_from(["a", "B", "x y", "/", "?", "#", "..", ".", "%41", "=", "&", "'", "é"]), max_size=5
+).map("".join)
+hosts = st.sampled_from(["h", "EXAMPLE.com", "127.1", "[::1]", "a b", "x.y:90", "z:443"])
+changes_of_urls = st.one_of(
+    st.tuples(st.sampled_from(["username", "password", "pathname", "search", "hash"]), parts),
+    st.tuples(st.just("host"), hosts),
+    st.tuples(st.just("hostname"), hosts.filter(lambda host: ":" not in host or host.startswith("["))),
+    st.tuples(st.just("port"), st.sampled_from(["", "0", "80", "443", "8080x", "99999"])),
+    st.tuples(st.just("protocol"), st.sampled_from(["http", "https:", "ftp", "x", "mailto", "ws:x"])),
+)
 
 
-@given(BASES, st.lists(st.tuples(st.sampled_from(SETTERS), addresses), max_size=3))
-@settings(max_examples=600, deadline=None)
+# Of other schemes, node 20 loses ports.
+CHANGED_URLS = st.sampled_from(["http://u:p@h.com:81/a/b/c?q#f", "https://h", "file://host/x", "mailto:x"])
+
+
+@given(CHANGED_URLS, st.lists(changes_of_urls, max_size=3))
+@settings(max_examples=400, deadline=None)
 def test_S09_url_setters_agree_with_node(engines: Engines, base: str, changes: list[tuple[str, str]]) -> None:
-    # A port that does not begin with a digit changes nothing for the standard; for node 20 it takes the port away.
-    bad_port = any(name == "port" and value and not value.strip("\t\n")[:1].isdigit() for name, value in changes)
-    # An empty host for a URL that has none: "x:///p" for the standard, no change for node 20.
-    no_host = base == "x:/p/q" and any(name in ("host", "hostname") for name, _ in changes)
-    # The parameters of a new search are read from the text as given; node 20 takes tabs and newlines out first.
-    tabs_in_search = any(name == "search" and set(value) & {"\t", "\n"} for name, value in changes)
-    if not bad_port and not tabs_in_search and not no_host and not is_outside(*(value for _, value in changes)):
-        steps = "".join(f"u.{name} = {json.dumps(value)};" for name, value in changes)
-        assert_same(engines, f"((u) => {{ {steps} return {READ_URL}(u) }})(new URL({json.dumps(base)}))")
+    steps = "".join(f"u.{name} = {json.dumps(value)};" for name, value in changes)
+    assert_same(engines, f"((u) => {{ {steps} return {READ_URL}(u) }})(new URL({json.dumps(base)}))")
 
 
 texts = st.text(st.sampled_from("aé€😀&=+?% ~*'()!\n\x00#/"), max_size=8)
