@@ -324,3 +324,9 @@ declare class URL {
   toString(): string;
   toJSON(): string;
 }
+
+/** What `structuredClone` throws for a value that cannot be cloned. */
+declare class DOMException extends Error {
+  constructor(message?: string, name?: string);
+  readonly code: number;
+}

