@@ -37,6 +37,7 @@ def main() -> None:
     """The life of the process. It ends with `os._exit`: an interpreter that winds down would open files."""
     try:
         _, engine_path, parent_pid, dies_with_parent = sys.argv[1:5]
+        os.chdir("/")  # to hold no folder of the user's
         jail.leave_nothing_open(framing.CHANNEL)
         if dies_with_parent == "1":
             jail.die_with_parent(int(parent_pid))
@@ -117,7 +118,7 @@ class Child:
                 self._reject(code, error)
                 return
         try:
-            self._codes[code] = self._context.eval(f'{lines}1?async function(){{"use strict";{body}\n}}:0')
+            self._codes[code] = self._context.eval(f'{lines}1?function(args){{return async function(){{"use strict";{body}\n}}}}:0')
         except self._engine.JSException as error:
             self._reject(code, error)
             return

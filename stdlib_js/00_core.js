@@ -5,8 +5,8 @@
 // `__pawl` is deleted from the global object after boot; a script cannot reach it.
 globalThis.__pawl = (() => {
   "use strict";
-  const { apply, construct, defineProperty, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
-  const { create, is } = Object;
+  const { apply, construct, defineProperty, ownKeys } = Reflect;
+  const { create, setPrototypeOf } = Object;
   const { isArray, from: arrayFrom } = Array;
   const { parse, stringify } = JSON;
   const { isFinite, isInteger } = Number;
@@ -19,7 +19,6 @@ globalThis.__pawl = (() => {
   for (const name of ["get", "set", "has", "delete", "forEach", "clear"]) mapMethods[name] = Map.prototype[name];
   const NativeMap = Map;
   const safeMap = () => setPrototypeOf(new NativeMap(), mapMethods);
-  const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, "size").get;
 
   const define = (target, name, value) =>
     defineProperty(target, name, { __proto__: null, value, writable: true, configurable: true, enumerable: false });
@@ -174,8 +173,8 @@ globalThis.__pawl = (() => {
 
   return {
     __proto__: null,
-    apply, arrayFrom, charCodeAt, clean, construct, create, define, describe, drain, emit, errorText, getPrototypeOf, hasSurrogate, is,
-    isArray, isFinite, isInteger, isObject, makeError, mapSize, NativePromise, ownKeys, parse, quote, safeMap, setPrototypeOf,
+    apply, arrayFrom, charCodeAt, clean, construct, create, define, describe, drain, emit, errorText, hasSurrogate,
+    isArray, isFinite, isInteger, isObject, makeError, NativePromise, ownKeys, parse, quote, safeMap,
     toJson, typeError, wellFormedText,
     // What 90_main.js fills in for the child process: start, settle, step, made.
     config: null,

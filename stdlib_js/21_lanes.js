@@ -41,12 +41,17 @@
     #settled = false;
     static watch(promise, id) { promise.#id = id; }
     static settled(promise) { promise.#settled = true; }
-    get constructor() {
-      if (this.#settled) emit('["u",' + this.#id + "," + core.lane.id + "]");
-      return NativePromise;
-    }
+    static told(promise) { return promise.#settled ? promise.#id : 0; }
   }
-  const { watch, settled } = Watched;
+  const { settled, told, watch } = Watched;
+  Object.defineProperty(Watched.prototype, "constructor", {
+    configurable: true,
+    get() {
+      const id = this instanceof Watched ? told(this) : 0;
+      if (id) emit('["u",' + id + "," + core.lane.id + "]");
+      return NativePromise;
+    },
+  });
 
   // A promise for the library: [promise, resolve, reject] as a record. `report` says whether the host must be told of the
   // settlement (it knows that of calls by itself).

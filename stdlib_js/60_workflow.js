@@ -52,7 +52,9 @@
       decide(join);
       settle(value);
     };
-    follow(apply(fn, undefined, [load.args === undefined ? undefined : parse(load.args)]), end(resolve), end(reject));
+    // A child has its own `args`: the compiled text is a function of it.
+    const main = apply(fn, undefined, [load.args === undefined ? undefined : parse(load.args)]);
+    follow(apply(main, undefined, []), end(resolve), end(reject));
   };
   define(globalThis, "workflow", workflow);
 })(globalThis.__pawl);

@@ -12,7 +12,7 @@
     core.makeBudget(config.caps, config.startedAt);
     const args = config.args === undefined ? undefined : parse(config.args);
     define(globalThis, "args", args);
-    follow(apply(main, undefined, [args]), (value) => {
+    follow(apply(apply(main, undefined, [args]), undefined, []), (value) => {
       try {
         finish(toJson(value) ?? "null");
       } catch (error) {

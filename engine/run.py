@@ -1,0 +1,708 @@
+"""The loop that drives one version of a run: sandbox turn → requests → replay or dispatch → journal → delivery → next turn.
+
+The one file that joins the parts, and the only caller of the plan and of the lanes. Keeps I1 (a result is offered to the
+plan by the journal's own callback, after its commit), I2 and I4 (one settlement, then jobs until idle; the plan alone says
+which), I7 (every settlement has its reason). It never parses script text, never decides what may be reused, never sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Protocol
+
+import orjson
+
+from engine.calls import OpenCall, delivery
+from engine.dispatch import Dispatcher, Settled
+from engine.errors import EngineBug, PawlError, ScriptError
+from engine.events import (
+    CallProgressed,
+    CallRequested,
+    CallSettled,
+    CallStarted,
+    Event,
+    Logged,
+    PhaseStarted,
+    RunStatusChanged,
+)
+from engine.executors import Job
+from engine.identity import call_identity, call_key, canonical
+from engine.lanes import Lanes
+from engine.loading import Loader
+from engine.options import Explained
+from engine.ports import Clock, Writer
+from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse
+from engine.tally import Tally
+from engine.values import (
+    AgentDefinition,
+    AttemptRow,
+    CallKind,
+    CallRow,
+    Control,
+    DeliveryRow,
+    EventRow,
+    Json,
+    Outcome,
+    RunStatus,
+    SettlementRow,
+    Usage,
+)
+from sandbox import Sandbox, SandboxDied
+from sandbox import protocol as ops
+
+MOST_ITEMS = 512
+"""Deliveries in one frame; the child answers every few dozen of them."""
+MOST_BYTES = 4 << 20
+"""Text in one frame of deliveries."""
+SLICE_S = 0.005
+"""How long the loop may work through one chunk's operations before others get a turn."""
+
+
+class Masks(Protocol):
+    """What the loop needs of `engine.masking.Masker`."""
+
+    def mask_json(self, value: Json) -> tuple[Json, Sequence[object]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the sandbox starts with: `setup` is the JSON object that `stdlib_js/90_main.js` documents."""
+
+    code: int
+    setup: bytes
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the drive ended; the engine writes it down and makes the result of it."""
+
+    status: RunStatus
+    result: bytes | None = None
+    error: PawlError | None = None
+    thrown: dict[str, str] | None = None
+    waiting_for: list[tuple[int, str]] = field(default_factory=list)
+
+
+class RunLoop:
+    """Drives one version of one run. Make it, await `drive()` once."""
+
+    def __init__(
+        self,
+        *,
+        sandbox: Sandbox,
+        script: Script,
+        plan: ResumePlan | ReplayPlan,
+        writer: Writer,
+        clock: Clock,
+        masker: Masks,
+        loader: Loader,
+        definitions: Mapping[str, AgentDefinition],
+        make_dispatcher: Callable[[RunLoop], Dispatcher],
+        started_at: int,
+        next_call: int,
+        next_order: int,
+        last_settled_at: int,
+        most_pending: int,
+        emit: Callable[[Event], None] | None = None,
+        answers: Callable[[int, Json], None],
+        can_wait_for_people: bool = False,
+        explained: list[Explained] | None = None,
+    ) -> None:
+        """
+        Args:
+            started_at: logical milliseconds at the start of the run (of its first version).
+            next_call, next_order, last_settled_at: where the run's own numbers go on.
+            answers: hands a person's answer to the ask() call that waits; raises `PawlError` when it does not fit.
+            can_wait_for_people: somebody may answer an ask() while this process waits.
+            explained: filled with a line a request, for `--explain`; None when nobody asked.
+        """
+        self._sandbox = sandbox
+        self._script = script
+        self._plan = plan
+        self._writer = writer
+        self._clock = clock
+        self._masker = masker
+        self._loader = loader
+        self._definitions = definitions
+        self._emit = emit
+        self._answers = answers
+        self._can_wait_for_people = can_wait_for_people
+        self._explained = explained
+        self._logical_ms = started_at
+        self._next_call = next_call
+        self._next_order = next_order
+        self._last_settled_at = last_settled_at
+        self._decoder = ops.Decoder(most_pending=most_pending)
+        self._most_pending = most_pending
+        self._lanes = Lanes()
+        self._open: dict[int, OpenCall] = {}
+        self._by_call: dict[int, OpenCall] = {}
+        self._by_number: dict[int, OpenCall] = {}
+        self._to_dispatch: deque[int] = deque()
+        self._loads: deque[ops.Load] = deque()
+        self._in_commit = 0
+        self._numbers = 0
+        self._positions = 0
+        self._events = 0
+        self._mail: deque[Control] = deque()
+        self._seen_controls: set[int] = set()
+        self._finished: ops.Finished | None = None
+        self._wanted: RunStatus | None = None
+        self._failure: Exception | None = None
+        self._wake = asyncio.Event()
+        self._slice_began = 0.0
+        self._acting: asyncio.Task[None] | None = None
+        self.tally = Tally()
+        self.dispatcher = make_dispatcher(self)
+        self._appliers: dict[type, Callable[..., None]] = {
+            ops.Call: self._requested,
+            ops.Delivered: self._delivered,
+            ops.Open: lambda op: self._lanes.open(op.first, op.n, op.outer, op.position),
+            ops.Ended: lambda op: self._lanes.ended(op.slot, op.at),
+            ops.Join: self._joined,
+            ops.Woken: lambda op: self._lanes.woken(op.slot, op.at),
+            ops.After: lambda op: self._lanes.after(op.slot, op.needs),
+            ops.Settled: lambda op: self._lanes.settled(op.promise, op.at),
+            ops.Used: lambda op: self._lanes.used(op.promise, op.at),
+            ops.Withdrawn: self._withdrawn,
+            ops.Load: self._loads.append,
+            ops.Phase: self._phase,
+            ops.Said: self._said,
+            ops.Finished: self._end_of_script,
+        }
+
+    # ── from outside ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def want(self, status: RunStatus) -> None:
+        """Ends the drive: `interrupted` and `cancelled` at once, `paused` when what runs has finished."""
+        if self._wanted is None or status is not RunStatus.PAUSED:
+            self._wanted = status
+        self.dispatcher.pause()
+        self._wake.set()
+
+    def fail(self, error: Exception) -> None:
+        """The journal or the lease is lost: stop, and write nothing more."""
+        self._failure = self._failure or error
+        self._wake.set()
+
+    # ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def drive(self) -> Ending:
+        """Runs the script to its end, or until somebody stops it. Leaves no task and no process behind.
+
+        Raises:
+            JournalError, ReplayDiffers: what the run cannot go on from.
+        """
+        self._writer.on_lost(self.fail)
+        self._writer.on_control(self._controls_arrived)
+        try:
+            ending = await self._turns()
+            self._close_calls(ending)
+        finally:
+            if self._acting is not None:
+                self._acting.cancel()
+            await self.dispatcher.stop()
+            await self._sandbox.close()
+        if self._failure is not None:
+            raise self._failure
+        return ending
+
+    async def _turns(self) -> Ending:
+        try:
+            self._controls_arrived()
+            await self._sandbox.start(self._script.code, self._script.setup)
+            await self._take_chunks()
+            while True:
+                if self._failure is not None:
+                    raise self._failure
+                if self._wanted in (RunStatus.INTERRUPTED, RunStatus.CANCELLED):
+                    return Ending(self._wanted)
+                if self._finished is not None:
+                    return self._ending(self._finished)
+                if self._loads:
+                    await self._answer_load(self._loads.popleft())
+                elif (batch := self._plan.next_batch(MOST_ITEMS)) is not None:
+                    await self._deliver(batch)
+                elif self._to_dispatch:
+                    self._dispatch()
+                elif not self._open:
+                    raise ScriptError(
+                        "The script waits for something that can never come: no agent, timer or question is pending.",
+                        code="deadlock",
+                        hint="Look for a promise that nothing resolves, or a lock that nobody gives back.",
+                    )
+                elif self._mail:
+                    await self._read_mail()
+                elif (ending := self._stuck()) is not None:
+                    return ending
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except SandboxDied as death:
+            return Ending(RunStatus.FAILED, error=ScriptError(str(death), code=f"sandbox_{death.kind}"))
+        except ops.HostileFrame as frame:
+            return Ending(
+                RunStatus.FAILED,
+                error=ScriptError(f"The script's sandbox was stopped: {frame}.", code="sandbox_hostile"),
+            )
+        except ScriptError as error:
+            return Ending(RunStatus.FAILED, error=error)
+
+    def _stuck(self) -> Ending | None:
+        """Whether there is nothing to wait for in this process: a pause that is complete, or only questions left."""
+        if self._in_commit:
+            return None
+        if self._wanted is RunStatus.PAUSED and not self.dispatcher.running():
+            return Ending(RunStatus.PAUSED)
+        if self._can_wait_for_people:
+            return None
+        asked = [c for c in self._open.values() if c.kind is CallKind.ASK and c.settlement is None]
+        if len(asked) < len(self._open) or any("default" in (c.content or {}) for c in asked):
+            return None
+        return Ending(RunStatus.PAUSED, waiting_for=[(c.number, str((c.content or {}).get("question"))) for c in asked])
+
+    async def _take_chunks(self) -> int:
+        """Works through the chunks of one turn; returns how many deliveries the sandbox took."""
+        self._slice_began = monotonic()
+        while True:
+            chunk = await self._sandbox.next_chunk()
+            for op in self._decoder.decode(chunk.ops):
+                self._appliers[type(op)](op)
+            if self._decoder.too_many:
+                raise ScriptError(
+                    f"The script has more than {self._most_pending:,} calls pending at once.",
+                    code="sandbox_pending",
+                    hint="Work through the list in parts, or raise the setting sandbox.pending_calls.",
+                )
+            if chunk.idle:
+                return chunk.consumed
+            if monotonic() - self._slice_began > SLICE_S:
+                await asyncio.sleep(0)
+                self._slice_began = monotonic()
+
+    async def _deliver(self, batch: Batch) -> None:
+        items: list[tuple[bytes, int]] = []
+        size = 0
+        for handle in batch.calls:
+            text = delivery(self._open[handle])
+            size += len(text)
+            if items and size > MOST_BYTES:
+                break
+            items.append((text, 0))
+        records = tuple(self._open[handle].call for handle in batch.calls[: len(items)])
+        await self._sandbox.deliver(items, stop_on_request=batch.stop_on_request)
+        consumed = await self._take_chunks()
+        if not 0 < consumed <= len(items):
+            raise ops.HostileFrame(f"the sandbox took {consumed} of {len(items)} deliveries")
+        self._writer.add(DeliveryRow(self._positions, records[:consumed]))
+        self._positions += consumed
+        if consumed < len(batch.calls):
+            self._plan.undelivered(batch, consumed)
+
+    async def _answer_load(self, load: ops.Load) -> None:
+        """workflow(): hands over the compiled child, or throws. Before any other delivery, so that it has one place."""
+        loaded = await self._loader.load(load)
+        if loaded.row is not None:
+            self._writer.add(loaded.row)
+        if loaded.error is None:
+            item = b'{"i":%d}' % load.id
+        else:
+            thrown = {"name": "ScriptError", "code": loaded.error.code, "message": loaded.error.message}
+            item = orjson.dumps({"i": load.id, "e": thrown})
+        await self._sandbox.deliver([(item, loaded.code)], stop_on_request=False)
+        await self._take_chunks()
+
+    def _dispatch(self) -> None:
+        """The script is idle and nothing recorded can be delivered: what has no record runs now."""
+        for _ in range(MOST_ITEMS):
+            if not self._to_dispatch:
+                return
+            call = self._open.get(self._to_dispatch.popleft())
+            if call is None or call.content is None:
+                continue
+            due = self._logical_ms + int(call.content["ms"]) if call.kind is CallKind.TIMER else None
+            job = Job(
+                call=call.call,
+                kind=call.kind,
+                content=call.content,
+                identity=call.identity,
+                attempts_before=call.attempts_before,
+                label=call.label,
+                due_ms=due,
+            )
+            call.is_dispatched = True
+            self.tally.dispatched(call)
+            self.dispatcher.submit(job)
+
+    # ── what the script did ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _requested(self, op: ops.Call) -> None:
+        kind = CallKind(op.kind)
+        content, hits = self._masker.mask_json(op.content)
+        if hits:
+            self._warn(f"A secret in a request of {op.kind}() was masked.", code="masked")
+        definition = self._definitions.get(str(content["agentType"])) if "agentType" in content else None
+        text = None if definition is None else orjson.dumps(definition).decode()
+        key = call_key(op.kind, content, text)
+        history = self._lanes.history(op.lane)
+        occurrence = self._plan.occurrence(key, history)
+        decision = self._plan.decide(
+            key, history, occurrence, handle=op.id, rerun=content.get("cache") == "rerun" and self._writer.version > 1
+        )
+        self._lanes.requested(op.lane)
+        self._numbers += 1
+        is_new = isinstance(decision, Execute) and decision.open_call is None
+        if isinstance(decision, Reuse):
+            number = decision.record.call
+        elif decision.open_call is not None:
+            number = decision.open_call
+        else:
+            number = self._next_call
+            self._next_call += 1
+        call = OpenCall(
+            handle=op.id,
+            call=number,
+            number=self._numbers,
+            lane=op.lane,
+            kind=kind,
+            content=None if isinstance(decision, Reuse) else content,
+            label=op.label,
+            line=op.line,
+            is_full=op.full,
+            hash=decision.hash,
+            identity=call_identity(key, history, occurrence),
+            attempts_before=decision.attempts_before if isinstance(decision, Execute) else 0,
+            is_reused=isinstance(decision, Reuse),
+            settlement=decision.record.settlement if isinstance(decision, Reuse) else None,
+        )
+        self._open[op.id] = call
+        self._by_call[number] = call
+        self._by_number[self._numbers] = call
+        self._writer.add(
+            CallRow(
+                number,
+                self._numbers,
+                op.kind,
+                self._lanes.path(op.lane),
+                key,
+                history,
+                occurrence,
+                op.label,
+                op.phase,
+                canonical(content) if is_new else b"",
+                self._logical_ms,
+            )
+        )
+        if isinstance(decision, Execute):
+            self._to_dispatch.append(op.id)
+        self.tally.requested(call)
+        if self._explained is not None:
+            self._explain(call, content, decision, op.lane)
+        if self._emit is not None:
+            label = op.label or _short(content)
+            path = self._lanes.path(op.lane)
+            self._emit(CallRequested(call.number, op.kind, label, op.phase, path, self._clock.now_ms()))
+
+    def _delivered(self, op: ops.Delivered) -> None:
+        call = self._open.pop(op.call, None)
+        if call is None or call.settlement is None:
+            raise ops.HostileFrame("the delivery of a call that has no result")
+        self._forget(call)
+        row = call.settlement
+        self._logical_ms = max(self._logical_ms, row.settled_at)
+        self._lanes.delivered(call.lane, call.handle, call.hash, ran_as=0 if call.is_reused else call.number)
+        self.tally.delivered(call)
+        if self._emit is not None and call.is_reused:
+            self._emit(_settled_event(call, row))
+
+    def _withdrawn(self, op: ops.Withdrawn) -> None:
+        """The script takes calls back: whatever runs for them stops; nothing of them is delivered (S36)."""
+        for handle in op.calls:
+            call = self._open.pop(handle, None)
+            if call is None:
+                continue
+            self._forget(call)
+            self._plan.withdrawn(handle)
+            self._lanes.withdrawn(call.lane)
+            self._cut(call, "withdrawn: the script no longer waits for it")
+
+    def _cut(self, call: OpenCall, reason: str) -> None:
+        """Ends a call that will not be delivered. One that was never started is on record as cancelled all the same."""
+        self.tally.withdrawn(call)
+        if call.settlement is None:
+            self._by_call[call.call] = call
+            if call.is_dispatched:
+                self.dispatcher.cancel(call.call, reason)
+            else:
+                self.settled(Settled(call.call, Outcome.CANCELLED, b"", reason, None, None, None, Usage(), {}))
+
+    def _joined(self, op: ops.Join) -> None:
+        self._lanes.cancelled(op.first)
+        self._lanes.join(op.first)
+
+    def _phase(self, op: ops.Phase) -> None:
+        self._tell(PhaseStarted(op.title, self._clock.now_ms()))
+
+    def _said(self, op: ops.Said) -> None:
+        text, hits = self._masker.mask_json(op.text)
+        if hits:
+            text = str(text)
+        file_line = self._line(op.line)
+        if op.level == "warning":
+            self._warn(str(text), code=op.code, line=file_line)
+        else:
+            self._tell(Logged(str(text), self._clock.now_ms(), level=op.level, line=file_line))
+
+    def _end_of_script(self, op: ops.Finished) -> None:
+        self._finished = op
+
+    # ── what the dispatcher did ────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, row: AttemptRow, then: Callable[[], None]) -> None:
+        """An attempt goes on record before its backend is called."""
+        self._writer.add(row, then)
+        call = self._by_call.get(row.call)
+        if self._emit is not None and call is not None:
+            self._emit(CallStarted(call.number, row.attempt, row.backend, row.model, row.started_at))
+
+    def settled(self, done: Settled) -> None:
+        """A call ended: mask, number, write down; the journal's callback makes it deliverable (I1)."""
+        call = self._by_call.get(done.call)
+        if call is None:
+            raise EngineBug(f"call {done.call} settled, but nobody made it")
+        value = done.value
+        meta = dict(done.meta)
+        if value:
+            masked, hits = self._masker.mask_json(orjson.loads(value))
+            if hits:
+                value = orjson.dumps(masked)
+                meta["masked"] = len(hits)
+                self._warn(f"A secret in the result of call {call.number} was masked.", code="masked", call=call.number)
+        error = b""
+        if done.error is not None:
+            error = orjson.dumps(self._masker.mask_json(done.error)[0])
+        reason = None if done.reason is None else str(self._masker.mask_json(done.reason)[0])
+        order = 0
+        if done.outcome is not Outcome.CANCELLED:
+            order = self._next_order
+            self._next_order += 1
+        self._last_settled_at = max(self._last_settled_at, self._clock.now_ms())
+        row = SettlementRow(
+            done.call,
+            order,
+            done.outcome,
+            value,
+            reason,
+            error,
+            done.backend,
+            done.model,
+            done.usage.input_tokens,
+            done.usage.output_tokens,
+            done.usage.cost_usd,
+            self._last_settled_at,
+            orjson.dumps(meta),
+        )
+        call.settlement = row
+        self.tally.settled(call, done.usage)
+        self._in_commit += 1
+        self._writer.add(row, partial(self._committed, call))
+        if self._emit is not None:
+            self._emit(_settled_event(call, row))
+
+    def _committed(self, call: OpenCall) -> None:
+        self._in_commit -= 1
+        if call.handle in self._open:
+            self._plan.committed(call.handle)
+        else:
+            self._by_call.pop(call.call, None)
+        self._wake.set()
+
+    def progressed(self, call: int, body: dict[str, Json]) -> None:
+        """What a running call tells; nothing of it is kept."""
+        known = self._by_call.get(call)
+        if known is None or self._emit is None:
+            return
+        waiting = body.get("waiting")
+        tokens, tool = body.get("tokens"), body.get("tool")
+        self._emit(
+            CallProgressed(
+                known.number,
+                self._clock.now_ms(),
+                tokens=tokens if isinstance(tokens, int) else None,
+                tool=str(tool) if tool else None,
+                waiting=str(waiting) if waiting else None,
+                question=known.content if known.kind is CallKind.ASK else None,
+            )
+        )
+
+    # ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ending(self, op: ops.Finished) -> Ending:
+        if op.is_ok:
+            return Ending(RunStatus.COMPLETED, result=op.value.encode())
+        return Ending(RunStatus.FAILED, thrown=op.value)
+
+    def _close_calls(self, ending: Ending) -> None:
+        """What nobody awaited is cut off when the script has ended (S15); a run that stops otherwise keeps its calls
+        for the resume."""
+        if ending.status not in (RunStatus.COMPLETED, RunStatus.FAILED) or self._failure is not None:
+            return
+        left = list(self._open.values())
+        if ending.status is RunStatus.COMPLETED and left:
+            first = left[0]
+            what = f"{first.kind} {first.label!r}" if first.label else str(first.kind)
+            place = f" made in line {line}" if (line := self._line(first.line)) else ""
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            self._warn(
+                f"The script ended while nobody waited for {what}{place}{more}: cut off. Write `await` before the call.",
+                code="not_awaited",
+                call=first.number,
+                line=self._line(first.line),
+            )
+            self.tally.degrade("not_awaited")
+        if ending.status is RunStatus.COMPLETED or ending.thrown is not None:
+            for call in left:
+                self._open.pop(call.handle, None)
+                self._plan.withdrawn(call.handle)
+                self._cut(call, "cut_off: the script ended without waiting for it")
+            self._to_dispatch.clear()
+
+    # ── control from other processes ───────────────────────────────────────────────────────────────────────────────
+
+    def _controls_arrived(self) -> None:
+        if self._acting is None or self._acting.done():
+            self._acting = asyncio.get_running_loop().create_task(self._fetch_controls())
+            self._acting.add_done_callback(self._fetched)
+
+    def _fetched(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error if isinstance(error, Exception) else EngineBug(str(error)))
+
+    async def _fetch_controls(self) -> None:
+        """Pause and cancel act at once. What names a call waits until the script is where its caller saw it: idle, with
+        nothing recorded left to deliver."""
+        for message in await self._writer.controls():
+            if message.control_id in self._seen_controls:
+                continue
+            self._seen_controls.add(message.control_id)
+            if message.kind in ("pause", "cancel"):
+                self.want(RunStatus.PAUSED if message.kind == "pause" else RunStatus.CANCELLED)
+                self._tell(
+                    RunStatusChanged("pausing" if message.kind == "pause" else "cancelling", self._clock.now_ms())
+                )
+                await self._writer.acted(message.control_id, "ok")
+            else:
+                self._mail.append(message)
+                self._wake.set()
+
+    async def _read_mail(self) -> None:
+        while self._mail:
+            message = self._mail.popleft()
+            await self._writer.acted(message.control_id, self._obey(message))
+
+    def _obey(self, message: Control) -> str:
+        """Carries out a control message that names a call; the word goes back to who sent it."""
+        call = self._by_number.get(message.call or 0)
+        if call is None:
+            return "delivered" if 0 < (message.call or 0) <= self._numbers else "unknown_call"
+        if call.settlement is not None:
+            return "delivered"
+        match message.kind:
+            case "skip":
+                return "ok" if self.dispatcher.skip(call.call) else "not_running"
+            case "retry":
+                return "ok" if self.dispatcher.retry(call.call) else "not_running"
+            case "answer":
+                return self.answer(call.number, message.value)
+            case _:
+                return "unknown_control"
+
+    def answer(self, number: int, value: Json) -> str:
+        """Answers the question with this number: `ok`, or why not."""
+        call = self._by_number.get(number)
+        if call is None or call.kind is not CallKind.ASK:
+            return "not_a_question"
+        try:
+            self._answers(call.call, value)
+        except PawlError as error:
+            return f"{error.code}: {error.message}"
+        return "ok"
+
+    # ── telling ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _line(self, engine_line: int) -> int | None:
+        """The line in the main script, or None for another file or none at all."""
+        if not engine_line:
+            return None
+        code, line = self._sandbox.locate(engine_line)
+        return line if code == self._script.code else None
+
+    def _warn(self, text: str, *, code: str | None, call: int | None = None, line: int | None = None) -> None:
+        if code in ("swallowed_error", "dependency_failed"):
+            self.tally.degrade(code)
+        self._tell(Logged(text, self._clock.now_ms(), level="warning", code=code, call=call, line=line))
+
+    def _tell(self, event: Event) -> None:
+        self._events += 1
+        self._writer.add(EventRow(self._events, event.kind, self._clock.now_ms(), orjson.dumps(event.to_json())))
+        if self._emit is not None:
+            self._emit(event)
+
+    def _explain(self, call: OpenCall, content: dict[str, Json], decision: Reuse | Execute, lane: int) -> None:
+        assert self._explained is not None
+        label = call.label or _short(content)
+        if isinstance(decision, Reuse):
+            self._explained.append(Explained(call.number, label, True, "reused", "the journal has its result"))
+            return
+        detail = {
+            "new": "nothing like it is in the journal",
+            "unsettled": "it was asked for and has no result yet",
+            "rerun": "its record was retired",
+            "prefix": "a call before it was not in the journal (policy prefix)",
+            "not_ok": "its last result was no success"
+            + (
+                f" ({decision.like.settlement.reason or decision.like.settlement.outcome})"
+                if decision.like and decision.like.settlement
+                else ""
+            ),
+        }.get(decision.reason, "")
+        if decision.reason == "history":
+            cause = self._lanes.cause(lane)
+            detail = (
+                f"it waited for call {cause}, which ran again"
+                if cause
+                else "what it waited for is not what it had waited for"
+            )
+        self._explained.append(Explained(call.number, label, False, decision.reason, detail))
+
+    def _forget(self, call: OpenCall) -> None:
+        self._by_number.pop(call.number, None)
+        self._by_call.pop(call.call, None)
+
+
+def _short(content: dict[str, Json]) -> str:
+    """A name for a call that has no label: the start of what it asks."""
+    text = next((str(content[k]) for k in ("prompt", "command", "question", "path", "pattern") if k in content), "")
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59] + "…"
+
+
+def _settled_event(call: OpenCall, row: SettlementRow) -> CallSettled:
+    meta = orjson.loads(row.meta) if row.meta else {}
+    return CallSettled(
+        call.number,
+        str(row.outcome),
+        row.settled_at,
+        reused=call.is_reused,
+        reason=row.reason,
+        model=row.model,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost_usd=row.cost_usd,
+        duration_ms=int(meta.get("duration_ms", 0)),
+    )
