@@ -46,6 +46,6 @@ def u32(number: int) -> bytes:
     return number.to_bytes(4, "little")
 
 
-def read_u32(payload: bytes, at: int) -> int:
+def read_u32(payload: bytes | bytearray, at: int) -> int:
     """The number at offset `at`; a payload that is too short gives a wrong one, so check its length first."""
     return int.from_bytes(payload[at : at + 4], "little")
