@@ -6,6 +6,7 @@ Whether a script compiles is for the engine to say; what is found here explains 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sandbox.lint.finding import Finding
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAX_BROKEN = 20
+MAX_CHILDREN = 10_000
+_CLOSING = {"(": ")", "[": "]", "{": "}", "${": "}", "`": "`", "'": "'", '"': '"'}
+_QUOTES = ("'", '"')
 _TYPESCRIPT_WORDS = frozenset(
     {"interface", "type", "enum", "as", "satisfies", "declare", "namespace", "abstract", "implements", "readonly"}
 )
@@ -52,16 +56,44 @@ def find_line_separators(syntax: Syntax) -> Iterator[Finding]:
 def _stumble(syntax: Syntax, node: Node) -> Finding:
     if node.is_missing:
         return Finding(
-            "error", "syntax", "S01", node.start_byte, node.start_byte, f"`{node.type}` is missing here.", ""
+            "error", "missing", "S01", node.start_byte, node.start_byte, f"A {node.type} is missing here.", ""
         )
     end = syntax.text.find(b"\n", node.start_byte, node.end_byte)
     end = node.end_byte if end < 0 else end
+    token = node.children[0] if node.child_count == 1 else node
+    if token.type in (")", "]", "}") or (syntax.text_of(node) in (")", "]", "}")):
+        message = f"This {syntax.text_of(token)} closes nothing."
+        return Finding("error", "unopened", "S01", node.start_byte, end, message, "Remove it, or add what it closes.")
+    opening = _unclosed(node)
+    if opening is not None:
+        return _not_closed(opening)
     if _is_typescript(syntax, node):
         return Finding(
             "error", "typescript", "S01", node.start_byte, end, "This looks like TypeScript.", _TYPESCRIPT_HINT
         )
     excerpt = " ".join(syntax.text[node.start_byte : end].decode("utf-8", "replace").split())[:40]
     return Finding("error", "syntax", "S01", node.start_byte, end, f"`{excerpt}` does not fit here.", "")
+
+
+def _unclosed(node: Node) -> Node | None:
+    """The last bracket or quote inside this node that nothing closes."""
+    opened: list[Node] = []
+    for child in islice(node.children, MAX_CHILDREN):
+        if opened and child.type == _CLOSING[opened[-1].type]:
+            opened.pop()
+        elif child.type in _CLOSING:
+            opened.append(child)
+    return opened[-1] if opened else None
+
+
+def _not_closed(opening: Node) -> Finding:
+    kind = opening.type
+    if kind in _QUOTES:
+        message = f"The string that starts with this {kind} does not end on its line."
+        hint = f"Close it with {kind}, or write text of several lines between backticks."
+    else:
+        message, hint = f"This {kind} is not closed.", f"Add the {_CLOSING[kind]} that is missing."
+    return Finding("error", "unclosed", "S01", opening.start_byte, opening.end_byte, message, hint)
 
 
 def _is_typescript(syntax: Syntax, node: Node) -> bool:
