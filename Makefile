@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV   := .venv
 NG     := .venv-ng
 BIN    := $(VENV)/bin
-PIP    := -m pip install --quiet --disable-pip-version-check
+PIP    := -m pip install -qq --disable-pip-version-check
 ARGS   ?=
 
 # What the second engine has to pass as well: everything that runs scripts.
@@ -50,7 +50,7 @@ model: $(VENV)/.stamp-run
 	@$(BIN)/pawl model pull --quiet
 
 wheel: $(VENV)/.stamp-dev
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(VENV) $(NG) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -77,6 +77,6 @@ $(NG)/.stamp: pyproject.toml | $(VENV)/.stamp-venv
 	@echo "Making $(NG), with quickjs-ng"
 	@$(PYTHON) -m venv $(NG)
 	@$(NG)/bin/python $(PIP) --editable '.[dev]'
-	@$(NG)/bin/python -m pip uninstall --quiet --disable-pip-version-check --yes quickjs quickjs-ng
+	@$(NG)/bin/python -m pip uninstall -qq --disable-pip-version-check --yes quickjs quickjs-ng
 	@$(NG)/bin/python $(PIP) 'quickjs-ng>=0.17'
 	@touch $@

@@ -266,7 +266,7 @@ interface AskOptions {
 declare function readFile(path: string): Promise<string | null>;
 
 /** Writes a file and the folders above it [S62]. Needs `files`. */
-declare function writeFile(path: string, text: string): Promise<void>;
+declare function writeFile(path: string, text: string): Promise<true>;
 
 /** Sorted paths, relative to the project root, with `/` [S62]. Needs `files`. */
 declare function glob(pattern: string): Promise<string[]>;

@@ -23,7 +23,8 @@ export const meta = {
 }
 
 const { most = 24, as = 'text' } = args ?? {}
-const SOURCES = ['py', 'js', 'ts', 'go', 'rs', 'java', 'c', 'rb', 'sh', 'md']
+const SOURCES = '**/*.{py,js,ts,go,rs,java,c,rb,sh,md}'
+const NOT_OURS = new Set(['node_modules', 'vendor', 'venv', 'dist', 'build'])
 const TOLD_FIRST = /^(readme|index|main|__init__|mod|lib)\b/i
 
 phase('Look')
@@ -43,14 +44,12 @@ return as === 'data' ? { parts: tour, models, leftOut: parts.length - shown.leng
 /** Every folder (two levels deep at most) that holds source files, the largest first. */
 async function findParts() {
   const folders = new Map()
-  for (const ending of SOURCES) {
-    for (const file of await glob(`**/*.${ending}`)) {
-      const steps = file.split('/').slice(0, -1)
-      if (steps.some(step => step.startsWith('.') || step === 'node_modules')) continue
-      const folder = steps.slice(0, 2).join('/') || '.'
-      if (!folders.has(folder)) folders.set(folder, [])
-      folders.get(folder).push(file)
-    }
+  for (const file of await glob(SOURCES)) {
+    const steps = file.split('/').slice(0, -1)
+    if (steps.some(step => NOT_OURS.has(step))) continue
+    const folder = steps.slice(0, 2).join('/') || '.'
+    if (!folders.has(folder)) folders.set(folder, [])
+    folders.get(folder).push(file)
   }
   return [...folders]
     .map(([folder, files]) => ({ folder, files: files.length, names: files.sort(byPromise).slice(0, 3) }))
@@ -66,20 +65,22 @@ function byPromise(a, b) {
 async function readBeginnings(part) {
   const says = []
   for (const name of part.names) {
-    const about = beginning((await readFile(name)) ?? '')
+    const about = beginning(name, (await readFile(name)) ?? '')
     if (about) says.push(`${name.split('/').at(-1)}: ${about}`)
   }
   return { ...part, says }
 }
 
 /** What a file says about itself: its first prose, without comment marks. Empty when it starts with code. */
-function beginning(text) {
+function beginning(name, text) {
   const prose = []
+  const isHeading = line => name.endsWith('.md') && line.startsWith('#')
   for (const line of text.split('\n').slice(0, 40)) {
-    const bare = line.replace(/^\s*(#!.*|"""|'''|\/\*+|\*\/|\*|\/\/+|#+|<!--)?\s*/, '').replace(/("""|'''|\*\/|-->)\s*$/, '').trim()
+    const bare = line.replace(/^\s*(#!.*|"""|'''|\/\*+|\*\/|\*|\/\/+|#|<!--)?\s*/, '').replace(/("""|'''|\*\/|-->)\s*$/, '').trim()
     if (bare === '' && prose.length > 0) break
     if (/^(import|from|export|const|let|use|package|class|def|function)\b/.test(bare)) break
-    if (/[a-z]{3,} [a-z]/i.test(bare)) prose.push(bare)
+    if (/^(\||["'`]|[\w-]+:)/.test(bare)) continue // a table, a directive, an instruction to a tool
+    if (/[a-z]{3,} [a-z]/i.test(bare) && !isHeading(line)) prose.push(bare)
   }
   return prose.join(' ').slice(0, 240)
 }
