@@ -22,6 +22,7 @@ from engine.values import (
     Record,
     Row,
     RunInfo,
+    RunStatus,
     SettlementRow,
     VersionEnd,
     VersionInfo,
@@ -78,6 +79,10 @@ class Writer(Protocol):
 
     async def acted(self, control_id: int, outcome: str) -> None:
         """Marks a control message as acted on; `outcome` is shown to whoever sent it."""
+        ...
+
+    def mark(self, status: RunStatus) -> None:
+        """Shows others that the run is `running` or `waiting` (for people: its minutes stand still). Written soon."""
         ...
 
     def on_control(self, callback: Callable[[], None]) -> None:
@@ -147,6 +152,10 @@ class Journal(Protocol):
 
     async def control_outcome(self, control_id: int) -> str | None:
         """What `acted` said, or None while nobody acted on it."""
+        ...
+
+    async def await_outcome(self, control_id: int, *, timeout_s: float) -> str | None:
+        """What `acted` said, as soon as it is said; None when nobody acted in time."""
         ...
 
     async def is_driven(self, run_id: str) -> bool:

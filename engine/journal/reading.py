@@ -216,15 +216,20 @@ def _checked_settlements(
     """The newest settlement of each call."""
     found: dict[int, SettlementRow] = {}
     for row in proved(connection, "settlements", run_id, where):
-        _, _, call, place, outcome, value, reason, error, *rest, meta, _sum = row
-        found[call] = SettlementRow(
-            call,
-            place,
-            outcome,
+        value, error, meta = row[5], row[7], row[14]
+        found[row[2]] = SettlementRow(
+            row[2],
+            row[3],
+            row[4],
             value.encode() if type(value) is str else stored_value(connection, value),
-            reason,
+            row[6],
             error.encode() if type(error) is str else stored_value(connection, error),
-            *rest,
+            row[8],
+            row[9],
+            row[10],
+            row[11],
+            row[12],
+            row[13],
             meta.encode() if type(meta) is str else stored_value(connection, meta),
         )
     return found
