@@ -41,6 +41,8 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "agents.schema_rounds": (1, 100),
     "confirm.agents": (0, None),
     "confirm.cost_usd": (0, None),
+    "estimate.usd_per_million_input": (0, None),
+    "estimate.usd_per_million_output": (0, None),
 }
 """Least and greatest value of a number; one that is not named here must be above 0."""
 

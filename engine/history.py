@@ -161,8 +161,10 @@ class CallView:
 
     @property
     def duration_ms(self) -> int | None:
-        if self.settled_at is None or self.started_at is None:
+        if self.settlement is None or self.settled_at is None or self.started_at is None:
             return None
+        if (measured := (parsed(self.settlement.meta) or {}).get("duration_ms")) is not None:
+            return int(measured)
         return max(0, self.settled_at - self.started_at)
 
     def to_json(self) -> dict[str, Json]:

@@ -67,6 +67,18 @@ class ConfirmSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateSettings:
+    """What `pawl simulate` takes an agent call for while the journal holds none to go by."""
+
+    input_tokens: int = 4000
+    """A prompt, the files it names, and what the subagent reads."""
+    output_tokens: int = 1000
+    """The same that an admission reserves before anything is known (S48)."""
+    usd_per_million_input: float = 3.0
+    usd_per_million_output: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class SecretSettings:
     """What is masked before it is recorded and before the script sees it (I9)."""
 
@@ -90,4 +102,5 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
+    estimate: EstimateSettings = field(default_factory=EstimateSettings)
     secrets: SecretSettings = field(default_factory=SecretSettings)

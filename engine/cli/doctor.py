@@ -18,7 +18,6 @@ from engine.errors import PawlError
 State = Literal["ok", "note", "bad"]
 
 LOW_DISK_BYTES = 1 << 30
-KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +145,12 @@ def _settings(project: Path) -> list[Finding]:
 
 
 def _backends() -> list[Finding]:
-    from engine.cli.inventory import backends_here
+    from engine.agents.registry import list_backends
 
-    return [Finding(f"{b.name}", "ok" if b.is_ready else "note", b.text, b.hint) for b in backends_here()]
+    return [
+        Finding(b.name, "ok", b.what) if b.is_available else Finding(b.name, "note", b.why_not, b.install)
+        for b in list_backends()
+    ]
 
 
 def _workflows(project: Path) -> Finding:

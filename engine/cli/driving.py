@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 from collections.abc import Callable
@@ -159,6 +158,8 @@ def _options(flags: dict[str, Any]) -> RunOptions:
 
 def _drive(shell: Shell, flags: dict[str, Any], start: Any, *, is_explained: bool = False) -> int:
     """Drives in this process, or in one of its own with `--detach`."""
+    import asyncio
+
     from engine.cli.driver import Outlets, drive
 
     outlets = Outlets.open(

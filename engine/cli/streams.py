@@ -13,9 +13,10 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
-from engine.values import Json
+if TYPE_CHECKING:
+    from engine.values import Json
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What moves a cursor, rings a bell or turns the direction of text. Newline and tab stay."""
