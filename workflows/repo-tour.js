@@ -1,6 +1,6 @@
 // A tour of a repository. What code can know, code finds: the parts, their files, what the files say about themselves.
-// A model is asked only for the one thing that takes a reader: a line about each part. The prompts are short and the
-// answers are checked, so that even a very small model serves.
+// A model is asked only for what takes a reader: a line about each part. Prompts are short, answers are checked, and each
+// line stands below the part's own words, so that a reader sees what to make of it even when the model is very small.
 
 export const meta = {
   name: 'repo-tour',
@@ -36,7 +36,7 @@ if (shown.length < parts.length) {
 
 phase('Describe')
 const told = await pipeline(shown, readBeginnings, describe)
-const tour = shown.map((part, i) => told[i] ?? { ...part, line: '', from: 'nobody' })
+const tour = shown.map((part, i) => told[i] ?? { ...part, says: [], line: null, model: null })
 const models = [...new Set(tour.map(part => part.model).filter(Boolean))]
 
 return as === 'data' ? { parts: tour, models, leftOut: parts.length - shown.length } : page(tour)
@@ -86,37 +86,43 @@ function beginning(name, text) {
 }
 
 async function describe(part) {
-  if (part.says.length === 0) return { ...part, line: '', from: 'nobody' }
+  if (part.says.length === 0) return { ...part, line: null, model: null } // nothing to read: a model would make it up
   const prompt = `Notes from the folder "${part.folder}" of a software project:\n\n${part.says.join('\n')}\n\n` +
     'In one short sentence, what is this folder for?'
   const answer = await agent(prompt, { label: part.folder, full: true })
   const line = oneSentence(answer.value ?? '')
-  if (line) return { ...part, line, from: 'model', model: answer.model }
-  log(`${part.folder}: no usable line (${answer.reason ?? 'too short'}), its own words instead`)
-  return { ...part, line: oneSentence(part.says[0]), from: 'file' }
+  if (line === null) log(`${part.folder}: no usable line (${answer.reason ?? 'not one sentence'})`)
+  return { ...part, line, model: line === null ? null : answer.model }
 }
 
-/** The first sentence, or nothing when that is no sentence. */
+/** The first sentence of a text, or null when that is too short, or turns in a circle as small models do. */
 function oneSentence(text) {
   const flat = text.replace(/\s+/g, ' ').replace(/^["'\s]+|["'\s]+$/g, '')
   const sentence = flat.match(/^.*?[.!?](?=\s|$)/)?.[0] ?? flat
-  if (sentence.split(' ').length < 3) return ''
+  const words = sentence.toLowerCase().split(' ')
+  const triples = words.slice(2).map((word, i) => `${words[i]} ${words[i + 1]} ${word}`)
+  if (words.length < 3 || new Set(triples).size < triples.length) return null
   return sentence.length <= 160 ? sentence : `${sentence.slice(0, sentence.lastIndexOf(' ', 157))}…`
 }
 
 function page(tour) {
-  const width = Math.max(...tour.map(part => part.folder.length), 0)
-  const lines = tour
-    .toSorted((a, b) => (a.folder < b.folder ? -1 : 1))
-    .map(part => `  ${part.folder.padEnd(width)}  ${String(part.files).padStart(4)} files  ${part.line || '(says nothing about itself)'}`)
-  const total = tour.reduce((sum, part) => sum + part.files, 0)
-  const byModel = tour.filter(part => part.from === 'model').length
+  const described = tour.filter(part => part.line !== null).length
+  const files = tour.reduce((sum, part) => sum + part.files, 0)
+  const lines = tour.toSorted((a, b) => (a.folder < b.folder ? -1 : 1)).flatMap(part => [
+    `${part.folder} · ${count(part.files, 'file')}`,
+    `    ${oneSentence((part.says[0] ?? '').replace(/^\S+: /, '')) ?? '(says nothing about itself)'}`,
+    ...(part.line === null ? [] : [`  ~ ${part.line}`]),
+  ])
   return [
-    `A tour: ${tour.length} parts, ${total} source files`,
+    `A tour: ${count(tour.length, 'part')}, ${count(files, 'source file')}`,
     '',
     ...lines,
     '',
-    `Parts and counts are facts. ${byModel} of the lines were written by ${models.join(', ') || 'no model'}` +
-      `${byModel < tour.length ? `, the others are the files' own words` : ''}; a small demo model guesses: check before you quote it.`,
+    `Parts, counts and the parts' own words are facts. The ${described} lines with ~ were written by ${models.join(', ') || 'no model'}:`,
+    'if that is the embedded one, it is a demo model and very small; it shows that everything works, not what is true.',
   ].join('\n')
+}
+
+function count(n, noun) {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`
 }

@@ -99,7 +99,9 @@ def test_the_tour_finds_the_parts_in_code(project: Path) -> None:
     assert says["clock"][0] == "__init__.py: The clock: counts seconds from the start of the program."
     assert says["tools"] == ["build.sh: Builds the clock and puts it where people find it."]
     assert says["silent"] == []
-    assert {part["from"] for part in result["parts"] if part["folder"] != "silent"} <= {"model", "file"}
+    assert {part["folder"]: part["model"] for part in result["parts"]} == {
+        ".": "sample", "clock": "sample", "clock/face": "sample", "silent": None, "tests": "sample", "tools": "sample",
+    }  # fmt: skip
     assert result["leftOut"] == 0
 
 
@@ -107,7 +109,9 @@ def test_the_tour_for_people_says_who_wrote_its_lines(project: Path) -> None:
     flags = [str(ROOT / "workflows/repo-tour.js"), "--args", '{"most": 2}', "--backend", "sample", "--allow", "files"]
     page = pawl("run", *flags, project=project)["result"]
     assert page.startswith("A tour: 2 parts, 3 source files\n\n")
-    assert "a small demo model guesses: check before you quote it." in page
+    assert "clock · 2 files\n    The clock: counts seconds from the start of the program.\n  ~ Sample answer" in page
+    assert "The 2 lines with ~ were written by sample:" in page
+    assert "it is a demo model and very small" in page
 
 
 def test_the_tour_without_permission_names_the_flag(project: Path) -> None:
@@ -146,7 +150,7 @@ def test_missing_answers_are_told_not_hidden(name: str, seed: int, project: Path
         assert len(result["gaps"]) <= told["agents"]["null"]
         assert all(finding["votes"]["for"] >= 2 for finding in result["confirmed"])
     else:
-        assert len([part for part in result["parts"] if part["from"] == "file"]) >= told["agents"]["null"]
+        assert len([part for part in result["parts"] if part["line"] is None]) == told["agents"]["null"] + 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
