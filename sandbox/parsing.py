@@ -7,49 +7,30 @@ has a size limit, and each value of it is checked before it is believed.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import importlib.util
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 from typing import Any, NamedTuple
 
-_CHILD = Path(__file__).with_name("parser_child.py")
-_LENGTH_BYTES = 4
+from sandbox import deaths, framing
+from sandbox.deaths import Limits, SandboxDied
+from sandbox.parser_child import FOUND, PARSE, WANT_MISTAKES, WANT_PORTABLE
+from sandbox.worker import Worker
+
 _MAX_TEXT = 4_000
 _MAX_FINDINGS = 500
 _MAX_PLACES = 200_000
-_OUT_OF_MEMORY = 3
-_WANT_MISTAKES = 1
-_WANT_PORTABLE = 2
 
 Place = tuple[int, int]
 Path_ = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ParserLimits:
-    """What one parse may use. An honest script of 200 lines takes 15 ms and 15 MB.
-
-    Attributes:
-        memory_bytes: the address space gets twice that and what the interpreter needs.
-        wall_s: the watchdog, for a child that neither works nor answers; a loaded machine must not trip it.
-    """
-
-    memory_bytes: int = 384 << 20
-    cpu_s: int = 8
-    answer_bytes: int = 16 << 20
-    wall_s: float = 60.0
+PARSER_LIMITS = Limits(memory_bytes=384 << 20, stack_bytes=8 << 20, cpu_turn_s=4.0, frame_bytes=16 << 20)
+"""What one parse may use. An honest script of 200 lines takes 5 ms and 15 MB; a hostile one of 1 MiB can take any."""
 
 
 class Found(NamedTuple):
@@ -88,7 +69,8 @@ class ParserDied(Exception):
     """The child ended without an answer that can be believed.
 
     Attributes:
-        kind: `cpu`, `memory`, `crash`, `wall` or `hostile`.
+        kind: as of `SandboxDied`: `cpu`, `memory`, `crash`, `hostile`, …
+        message: for people; the end of a sentence.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -100,42 +82,14 @@ class ParserDied(Exception):
 class ParserProcess:
     """One child, for one script."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, limits: ParserLimits) -> None:
-        self._process = process
-        self._channel = channel
+    def __init__(self, worker: Worker, limits: Limits) -> None:
+        self._worker = worker
         self._limits = limits
 
     @classmethod
-    def spawn(cls, limits: ParserLimits | None = None) -> ParserProcess:
+    def spawn(cls, limits: Limits = PARSER_LIMITS) -> ParserProcess:
         """Starts a child and returns at once, before it is ready. Needs no event loop."""
-        limits = limits or ParserLimits()
-        parser, grammar = _extensions()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    str(_CHILD),
-                    parser,
-                    grammar,
-                    str(theirs.fileno()),
-                    str(limits.cpu_s),
-                    str(limits.memory_bytes),
-                    # The kernel ties a child's life to the thread that started it; only the main one lives long enough.
-                    str(os.getpid() if threading.current_thread() is threading.main_thread() else 0),
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                start_new_session=True,  # Ctrl-C at the terminal is the host's to handle
-            )
-        ours.setblocking(False)
-        return cls(process, ours, limits)
+        return cls(Worker("parser_child", [*_extensions(), str(limits.memory_bytes)], limits), limits)
 
     async def parse(self, text: bytes, *, mistakes: bool = False, portable: bool = False) -> Parsed:
         """Parses `text` (UTF-8) and ends the child. To be called once.
@@ -147,60 +101,40 @@ class ParserProcess:
         Raises:
             ParserDied: a limit was met, the child crashed, or its answer is not one.
         """
-        wants = (_WANT_MISTAKES if mistakes else 0) | (_WANT_PORTABLE if portable else 0)
+        wants = (WANT_MISTAKES if mistakes else 0) | (WANT_PORTABLE if portable else 0)
         try:
-            async with asyncio.timeout(self._limits.wall_s):
-                answer = await self._exchange(bytes([wants]) + text)
-        except TimeoutError:
-            raise ParserDied(
-                "wall", f"the parser gave no answer within {self._limits.wall_s:g} seconds and was stopped"
-            ) from None
+            await self._expect(framing.BOOTED)
+            self._worker.send(PARSE, bytes((wants,)), text)
+            answer = await self._expect(FOUND)
+        except SandboxDied as death:
+            raise self._died(death) from None
         finally:
-            self.close()
+            await self._worker.close()
         try:
             return _checked(json.loads(answer), len(text))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ParserDied("hostile", f"the parser's answer has not the expected shape: {error}") from None
+            raise ParserDied("hostile", f"the parser's answer has not the expected shape ({error})") from None
 
     def close(self) -> None:
-        """Ends and reaps the child. Idempotent, never raises."""
-        self._channel.close()
-        if self._process.returncode is None:
-            with contextlib.suppress(OSError):
-                self._process.kill()
-            self._process.wait()
+        """Ends and reaps a child that was not asked to parse. Idempotent, never raises."""
+        self._worker.close_now()
 
-    async def _exchange(self, request: bytes) -> bytes:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.sock_sendall(self._channel, len(request).to_bytes(_LENGTH_BYTES, "little") + request)
-            size = int.from_bytes(await self._receive(_LENGTH_BYTES), "little")
-            if size > self._limits.answer_bytes:
-                raise ParserDied(
-                    "hostile", f"the parser's answer has {size:,} bytes; allowed {self._limits.answer_bytes:,}"
-                )
-            return await self._receive(size)
-        except (OSError, EOFError):
-            raise await self._death() from None
+    async def _expect(self, kind: int) -> bytes:
+        found, payload = await self._worker.receive()
+        if found != kind:
+            raise ParserDied("hostile", f"the parser sent a frame of kind {found}")
+        self._worker.settle()
+        return payload
 
-    async def _receive(self, size: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        data = bytearray()
-        while len(data) < size:
-            part = await loop.sock_recv(self._channel, min(size - len(data), 1 << 20))
-            if not part:
-                raise EOFError
-            data += part
-        return bytes(data)
-
-    async def _death(self) -> ParserDied:
-        """What killed the child, told from how it ended. Its end of the channel is closed, so it ends at once."""
-        code = await asyncio.to_thread(self._process.wait)
-        if code in (-signal.SIGXCPU, -signal.SIGKILL):
-            return ParserDied("cpu", f"the script takes the parser more than {self._limits.cpu_s} seconds of CPU")
-        if code in (_OUT_OF_MEMORY, -signal.SIGABRT):  # tree-sitter aborts where malloc fails
-            return ParserDied("memory", f"the script takes the parser more than {self._limits.memory_bytes >> 20} MiB")
-        return ParserDied("crash", f"the parser ended with {_exit_name(code)}")
+    def _died(self, death: SandboxDied) -> ParserDied:
+        match death.kind:
+            case "cpu":
+                message = f"it takes the parser more than {self._limits.cpu_turn_s:g} s of CPU time"
+            case "memory" | "crash":  # where no memory is left, tree-sitter aborts
+                message = f"it takes the parser more than {deaths.in_bytes(self._limits.memory_bytes)}, or crashes it"
+            case _:
+                message = f"the parser's process ended ({death.kind}: {death.message})"
+        return ParserDied(death.kind, message)
 
 
 @cache
@@ -217,13 +151,6 @@ def _extension_in(package: str) -> str:
             if os.path.exists(path):
                 return path
     raise ImportError(f"the package {package} is not installed, or has no compiled part for this Python")
-
-
-def _exit_name(code: int) -> str:
-    with contextlib.suppress(ValueError):
-        if code < 0:
-            return signal.Signals(-code).name
-    return f"exit code {code}"
 
 
 def _checked(answer: Any, size: int) -> Parsed:
