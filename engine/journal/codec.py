@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b, sha256
 from typing import Any, TypeAlias
 
@@ -99,8 +99,8 @@ _TAG = b"pawl1\n"
 
 
 def _shown(value: object) -> Json:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return [bytes(value).hex()]
+    if type(value) is bytes:
+        return [value.hex()]
     raise TypeError
 
 
@@ -115,6 +115,28 @@ def canonical(table: str, run_id: str, place: int, columns: Sequence[Any]) -> by
 def checksum(text: bytes) -> bytes:
     """16 bytes over a canonical form."""
     return blake2b(_TAG + text, digest_size=16).digest()
+
+
+def prover(table: str, run_id: str) -> Callable[[Sequence[Any]], bool]:
+    """Whether a full row (id, columns, checksum) fits its checksum: `canonical` and `checksum` without their overhead,
+    for the hundred thousand rows that a resume reads."""
+    real = REAL.get(table)
+    mask, dumps = (1 << RUN_SHIFT) - 1, orjson.dumps
+    if real is None:
+
+        def is_whole(row: Sequence[Any]) -> bool:
+            text = dumps((table, run_id, row[0] & mask, *row[1:-1]), _shown)
+            return bool(blake2b(_TAG + text, digest_size=16).digest() == row[-1])
+
+    else:
+        at = real + 1
+
+        def is_whole(row: Sequence[Any]) -> bool:
+            shown = row[at].hex() if type(row[at]) is float else row[at]
+            text = dumps((table, run_id, row[0] & mask, *row[1:at], shown, *row[at + 1 : -1]), _shown)
+            return bool(blake2b(_TAG + text, digest_size=16).digest() == row[-1])
+
+    return is_whole
 
 
 def revived(table: str, columns: Sequence[Json]) -> Columns:

@@ -1,4 +1,4 @@
-"""Group commit, apart from what a commit is: who adds rows never waits, and all that came meanwhile goes together (I1)."""
+"""Group commit, apart from what a commit is: who adds rows never waits; what came meanwhile goes together (I1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.errors import EngineBug, LeaseLost, PawlError
 from engine.values import Row, RunStatus, VersionEnd
 
 FaultPoint: TypeAlias = Callable[[str], None]
-"""Called with the name of a point that was reached: `before_commit`, `mid_commit`, `after_commit`, `before_callbacks`."""
+"""Called with the name of a point that was reached: `before_commit`, `after_commit`, `before_callbacks`."""
 
 
 def no_fault(_point: str) -> None:

@@ -20,7 +20,7 @@ BEAT_S = 5.0
 """An owner that commits nothing else writes a heartbeat this often: what a crash loses of the driven time."""
 
 STALE_S = 60.0
-"""An owner on another machine whose heartbeat is older is dead. Twelve beats: a machine may stall, clocks may differ."""
+"""An owner on another machine whose heartbeat is older is dead. Twelve beats: machines stall, clocks differ."""
 
 
 class Machine(NamedTuple):
@@ -33,7 +33,7 @@ class Machine(NamedTuple):
 @cache
 def this_machine() -> Machine:
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         boot = ""
     return Machine(socket.gethostname(), boot)
@@ -97,7 +97,7 @@ def is_locked(folder: Path, run_id: str) -> bool:
     except OSError:
         return False
     try:
-        # Shared, so that two who ask do not see each other. Somebody who takes the lock at this very moment tries again.
+        # Shared, so that two who ask do not see each other. Who wants the lock at this very moment tries again.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -180,8 +180,8 @@ class MemoryJournal:
         return self._run(run_id).info()
 
     async def runs(self) -> AsyncIterator[RunInfo]:
-        newest_first = sorted(reversed(self._runs.values()), key=lambda run: -run.created_at)
-        for run in newest_first:
+        by_age = sorted(self._runs.values(), key=lambda run: run.created_at)
+        for run in reversed(by_age):
             yield run.info()
 
     async def version(self, run_id: str, version: int | None = None) -> VersionInfo:
@@ -262,7 +262,7 @@ class MemoryJournal:
     async def await_outcome(self, control_id: int, *, timeout_s: float) -> str | None:
         """What `acted` said, as soon as it is said; None when nobody acted in time."""
         patient_until = time.monotonic() + timeout_s
-        while control_id not in self._outcomes and time.monotonic() < patient_until:
+        while control_id not in self._outcomes and time.monotonic() < patient_until:  # noqa: ASYNC110 - as on disk
             await asyncio.sleep(0.001)
         return self._outcomes.get(control_id)
 
@@ -339,7 +339,7 @@ class MemoryWriter(GroupWriter):
         if self._on_control is not None:
             asyncio.get_running_loop().call_soon(self._on_control)
 
-    def _release(self, *, is_tidy: bool) -> None:  # noqa: ARG002 - there is nothing to tidy away
+    def _release(self, *, is_tidy: bool) -> None:
         self._on_control = None
         if self._run.owner is self:
             self._run.owner = None

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from engine.journal import codec, writing
+from engine.journal import codec
 from engine.journal.codec import COLUMNS, RUN_SHIFT
 from engine.journal.state import FIELDS, State
 
@@ -50,16 +50,18 @@ def _text(columns: Iterable[Any], blobs: Sequence[int] = ()) -> tuple[Any, ...]:
     return tuple(c.decode() if isinstance(c, bytes) and i not in blobs else c for i, c in enumerate(columns))
 
 
-def _is_whole(table: str, run_id: str, place: int, columns: Iterable[Any], blobs: Sequence[int], digest: bytes) -> bool:
+def _is_whole(
+    table: str, run_id: str, place: int, *, columns: Iterable[Any], blobs: Sequence[int] = (), digest: Any
+) -> bool:
     try:
-        return codec.checksum(codec.canonical(table, run_id, place, _text(columns, blobs))) == digest
+        return bool(codec.checksum(codec.canonical(table, run_id, place, _text(columns, blobs))) == digest)
     except (TypeError, ValueError, AttributeError):
         return False  # a column changed its type, or is no text any more
 
 
 def _run(connection: sqlite3.Connection, run: int, run_id: str, row: Sequence[Any]) -> Iterator[_Problem]:
     mismatch = "does not fit its checksum"
-    if not _is_whole("runs", run_id, 0, row[2:5], (), row[5]):
+    if not _is_whole("runs", run_id, 0, columns=row[2:5], digest=row[5]):
         yield _Problem(run_id, "runs", run_id, mismatch)
     log = _Log(connection, run, run_id)
     yield from log.check_rows()
@@ -79,11 +81,7 @@ def _run(connection: sqlite3.Connection, run: int, run_id: str, row: Sequence[An
     for control_id, *columns, digest in connection.execute(
         "SELECT control_id, kind, call, value, created_at, outcome, sum FROM controls WHERE run = ?", (run,)
     ):
-        try:
-            is_whole = writing.control_sum(run_id, _text(columns)) == digest
-        except (TypeError, ValueError):
-            is_whole = False
-        if not is_whole:
+        if not _is_whole("controls", run_id, 0, columns=columns, digest=digest):
             yield _Problem(run_id, "controls", control_id, mismatch)
 
 
@@ -114,7 +112,7 @@ class _Log:
                 place, columns, digest = row[0] & _MASK, row[1 : width + 1], row[width + 1]
                 hashed = [index for index, is_blob in zip(texts, row[width + 2 :], strict=True) if is_blob]
                 self._places.add(place)
-                if not _is_whole(table, self._run_id, place, columns, (*keys, *hashed), digest):
+                if not _is_whole(table, self._run_id, place, columns=columns, blobs=(*keys, *hashed), digest=digest):
                     yield _Problem(self._run_id, table, place, "does not fit its checksum")
                     continue
                 for index in hashed:

@@ -106,12 +106,13 @@ _SELECT = {
 def stored_value(connection: sqlite3.Connection, digest: bytes) -> bytes:
     """A large value. Raises `JournalError` (`journal_damaged`)."""
     row = connection.execute("SELECT size, data FROM stored WHERE hash = ?", (digest,)).fetchone()
+    name = f"stored value {digest.hex()[:16]}…"
+    if row is None:
+        raise damaged_record(f"{name} is missing")
     try:
-        if row is None:
-            raise ValueError("is missing")
         return codec.unpack(digest, *row)
-    except ValueError as error:
-        raise damaged_record(f"stored value {digest.hex()[:16]}… {error}") from None
+    except (ValueError, TypeError) as error:
+        raise damaged_record(f"{name} {error}") from None
 
 
 def damaged_record(problem: str, **fields: object) -> JournalError:
@@ -194,10 +195,10 @@ def records(connection: sqlite3.Connection, run: int, run_id: str) -> list[Recor
 
 def proved(connection: sqlite3.Connection, table: str, run_id: str, where: tuple[int, int]) -> Iterator[Sequence[Any]]:
     """Rows of a table, each checked against its checksum."""
-    canonical, checksum = codec.canonical, codec.checksum
+    is_whole_row = codec.prover(table, run_id)
     for row in connection.execute(_SELECT[table], where):
         try:
-            is_whole = checksum(canonical(table, run_id, row[0] & _MASK, row[1:-1])) == row[-1]
+            is_whole = is_whole_row(row)
         except (TypeError, ValueError):
             is_whole = False
         if not is_whole:
@@ -292,7 +293,7 @@ def control_outcome(connection: sqlite3.Connection, control_id: int) -> str | No
 
 
 def mean_usage(connection: sqlite3.Connection) -> dict[str, ModelUsage]:
-    """By model (by backend where no model is known), over all answered agent calls of all runs; not those of `sample`."""
+    """By model (by backend where none is known), over all answered agent calls of all runs; not those of `sample`."""
     agents: dict[tuple[int, int], None] = {
         (row_id >> RUN_SHIFT, call): None
         for row_id, call in connection.execute("SELECT id, call FROM calls WHERE kind = ?", (str(CallKind.AGENT),))

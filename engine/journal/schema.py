@@ -1,7 +1,7 @@
 """Opening the file: is it a journal, of which format, and how an older one becomes a newer one.
 
-Runs on the connection's own thread. A format is the number of the newest file in `migrations`; each file takes a journal
-from the format before to its own, all of them in one transaction.
+Runs on the connection's own thread. A format is the number of the newest file in `migrations`; each file takes a
+journal from the format before to its own, all of them in one transaction.
 """
 
 from __future__ import annotations

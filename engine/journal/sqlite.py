@@ -1,8 +1,8 @@
 """The journal in one SQLite file: WAL, synced commits in groups, one lease a run (I1, I8).
 
-This is the only file that knows aiosqlite. Each journal has up to two connections, each on a thread of its own: one that
-writes and one that reads, so that loading a long run never holds up a commit. Both are opened when first needed, and
-reading never makes a file, needs a lease or waits for a writer.
+This is the only file that knows aiosqlite. Each journal has up to two connections, each on a thread of its own: one
+that writes and one that reads, so that loading a long run never holds up a commit. Both are opened when first needed,
+and reading never makes a file, needs a lease or waits for a writer.
 
 Source: facts about group commit, thread hops and flushes are in docs/decisions/0003-journal.md.
 """
@@ -309,7 +309,8 @@ class SqliteJournal:
         now_ms = self.now_ms()
 
         def send(connection: sqlite3.Connection) -> int:
-            return writing.send(connection, reading.run_number(connection, run_id), run_id, kind, call, value, now_ms)
+            run = reading.run_number(connection, run_id)
+            return writing.send(connection, run, run_id, kind=kind, call=call, value=value, now_ms=now_ms)
 
         control_id = await self.write(send)
         lease.ring(self.locks, run_id)

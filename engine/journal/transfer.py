@@ -1,9 +1,9 @@
 """A run as one file: JSON Lines, each line `[checksum, record]`, where the checksum is over the record's own text.
 
-The first record is `["pawl export", format, run id]`, the last `["end", number of records between]`. Between them: the
-run and its state, the large values, then every row of its log in the canonical form that the journal itself checks, so
-that a row keeps its checksum from the machine that wrote it to the one that reads it. Control messages stay behind: they
-are for a process, not a part of what happened.
+The first record is `["pawl export", format, run id]`, the last `["end", number of records between]`. Between them:
+the run and its state, the large values, then every row of its log in the canonical form that the journal itself checks,
+so that a row keeps its checksum from the machine that wrote it to the one that reads it. Control messages stay behind:
+they are for a process, not a part of what happened.
 """
 
 from __future__ import annotations
@@ -130,8 +130,11 @@ class _Import:
         for line in lines:
             record, text = self._record(line)
             if record[0] == "end":
-                if record[1:] != [count] or next(lines, None) is not None:
-                    raise self._damaged(f"it ends with {count} records where {record[1:]} were written")
+                written = record[-1]
+                if written != count:
+                    raise self._damaged(f"it holds {count} records where {written} were written")
+                if next(lines, None) is not None:
+                    raise self._damaged("it goes on after its end")
                 if self._state is None or places != set(range(1, self._state.last + 1)):
                     raise self._damaged("records are missing")
                 return run_id
@@ -145,15 +148,17 @@ class _Import:
     def _header(self, line: bytes) -> str:
         try:
             record, _ = self._record(line)
-            kind, format_number, run_id = record
-            if kind != _HEADER or not isinstance(format_number, int) or not RUN_ID.match(run_id):
-                raise ValueError("no header")
-        except (JournalError, ValueError, TypeError):
-            raise UsageError(
-                f"{self._path} is no export of a run",
-                code="not_an_export",
-                hint="pawl export RUN -o FILE writes one.",
-            ) from None
+        except JournalError:
+            record = []
+        match record:
+            case [kind, int() as format_number, str() as run_id] if kind == _HEADER and RUN_ID.match(run_id):
+                pass
+            case _:
+                raise UsageError(
+                    f"{self._path} is no export of a run",
+                    code="not_an_export",
+                    hint="pawl export RUN -o FILE writes one.",
+                )
         if format_number > schema.newest_format():
             raise JournalError(
                 f"{self._path} has format {format_number}; this program knows formats up to {schema.newest_format()}",
@@ -169,7 +174,7 @@ class _Import:
                 hint=f"pawl delete {run_id} removes it; or import into another file with --journal.",
                 run_id=run_id,
             )
-        return str(run_id)
+        return run_id
 
     def _record(self, line: bytes) -> tuple[list[Any], bytes]:
         """A line's record, and its text, proved by its checksum."""

@@ -169,7 +169,14 @@ def control_sum(run_id: str, columns: Sequence[Any]) -> bytes:
 
 
 def send(
-    connection: sqlite3.Connection, run: int, run_id: str, kind: str, call: int | None, value: Json, now_ms: int
+    connection: sqlite3.Connection,
+    run: int,
+    run_id: str,
+    *,
+    kind: str,
+    call: int | None,
+    value: Json,
+    now_ms: int,
 ) -> int:
     """Writes a control message; returns its id."""
     columns = (kind, call, codec.json_text(value).decode(), now_ms, None)

@@ -63,10 +63,16 @@ async def test_what_a_version_is_made_of_comes_back(journal: Journal) -> None:
 async def test_rows_come_back_as_they_were_added(journal: Journal) -> None:
     writer = await start(journal)
     calls = [call_row(1), call_row(2, label=None, phase="größer", kind="check", content=LARGE_TEXT)]
-    settlements = [settlement_row(1, value=LARGE_TEXT, meta=b'{"a":1}'), settlement_row(2, outcome="null", reason="r: x")]
+    settlements = [
+        settlement_row(1, value=LARGE_TEXT, meta=b'{"a":1}'),
+        settlement_row(2, outcome="null", reason="r: x"),
+    ]
     events = [EventRow(1, "phase", 5, b'{"title":"a"}'), EventRow(2, "log", 6, LARGE_TEXT)]
     deliveries = [DeliveryRow(0, (2, 1)), DeliveryRow(2, ())]
-    loads = [LoadRow('{"name":"x"}', "x", "x.js", b"return 1", b""), LoadRow('"y"', "y", "", b"", b'{"code":"unknown"}')]
+    loads = [
+        LoadRow('{"name":"x"}', "x", "x.js", b"return 1", b""),
+        LoadRow('"y"', "y", "", b"", b'{"code":"unknown"}'),
+    ]
     attempts = [attempt_row(1, model="small"), attempt_row(1, 2), attempt_row(2, backend="local")]
     for row in (*calls, *attempts, *settlements, *events, *deliveries, *loads):
         writer.add(row)
@@ -329,5 +335,3 @@ async def test_half_a_surrogate_pair_does_not_stop_a_run(journal: AnyJournal) ->
     (row,) = await journal.calls("run-1", 1)
     assert row.label in ("cut � off", "cut \ud83d off")
     assert await journal.verify() == []
-
-

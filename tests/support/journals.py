@@ -85,5 +85,3 @@ def version_end(**changes: Any) -> VersionEnd:
         "ended_at": 1_700_000_009_000,
     }
     return VersionEnd(**{**values, **changes})
-
-
