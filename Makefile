@@ -47,7 +47,7 @@ soak: setup model
 setup: $(VENV)/.stamp-dev
 
 model: $(VENV)/.stamp-run
-	@$(BIN)/pawl model pull --quiet
+	@$(BIN)/pawl model pull >/dev/null
 
 wheel: $(VENV)/.stamp-dev
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .

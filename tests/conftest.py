@@ -46,9 +46,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the person who runs the tests reaches them; the model's cache alone may stay where it is."""
+    """No setting of the person who runs the tests reaches them."""
     for name in list(os.environ):
-        if name.startswith("PAWL_") and name != "PAWL_CACHE":
+        if name.startswith("PAWL_"):
             monkeypatch.delenv(name)
 
 
