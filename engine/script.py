@@ -28,6 +28,8 @@ __all__ = [
     "checked",
     "decode",
     "parser_failure",
+    "too_long",
+    "without_text",
 ]
 
 MAX_SOURCE_BYTES = 1 << 20
@@ -74,14 +76,7 @@ def decode(data: bytes, file: str, *, max_bytes: int = MAX_SOURCE_BYTES) -> str:
         ScriptError: `too_long`, `encoding` (binary, UTF-16, a byte that is not UTF-8, NUL), `syntax` (empty).
     """
     if len(data) > max_bytes:
-        raise ScriptError(
-            f"{file}: the script has {len(data):,} bytes; allowed are {max_bytes:,}",
-            code="too_long",
-            hint="Move data into files or args, or raise the setting sandbox.source_bytes.",
-            file=file,
-            size_bytes=len(data),
-            allowed_bytes=max_bytes,
-        )
+        raise too_long(file, len(data), max_bytes)
     for mark, name in _BOMS.items():
         if data.startswith(mark):
             raise _encoding(file, f"the script is {name}, not UTF-8", "Save it as UTF-8.")
@@ -107,6 +102,39 @@ def decode(data: bytes, file: str, *, max_bytes: int = MAX_SOURCE_BYTES) -> str:
             column=1,
         )
     return text
+
+
+def too_long(file: str, size_bytes: int, allowed_bytes: int) -> ScriptError:
+    """The error for a text that is over the limit (S14)."""
+    return ScriptError(
+        f"{file}: the script has {size_bytes:,} bytes; allowed are {allowed_bytes:,}",
+        code="too_long",
+        hint="Move data into files or args, or raise the setting sandbox.source_bytes.",
+        file=file,
+        size_bytes=size_bytes,
+        allowed_bytes=allowed_bytes,
+    )
+
+
+def without_text(error: ScriptError, shown: str) -> ScriptError:
+    """The same refusal as a calling script may see it: where, but nothing that the file says (S44)."""
+    line, column = error.fields.get("line"), error.fields.get("column")
+    where = f" (line {line}, column {column})" if line else ""
+    words = {
+        "syntax": "has a syntax error",
+        "meta": "has no valid meta",
+        "forbidden": "uses import, export or require",
+        "encoding": "is not UTF-8 text",
+        "too_long": "is too long",
+        "args": "does not accept these args",
+    }
+    what = words.get(error.code, "cannot be run")
+    return ScriptError(
+        f"the workflow {shown!r} {what}{where}",
+        code=error.code,
+        hint="`pawl check` on that file says more.",
+        **({"line": line, "column": column} if line else {}),
+    )
 
 
 def checked(source: SourceText, parsed: Parsed, failure: CompileFailure | None) -> Script:
