@@ -18,7 +18,8 @@ from engine.options import RunOptions
 from engine.values import RunInfo
 
 if TYPE_CHECKING:
-    from engine.engine import Engine, ScriptSource
+    from engine.engine import Engine
+    from engine.workflows import ScriptSource
 
 MEANING = {
     "check": "run shell commands on this machine",
@@ -86,8 +87,9 @@ async def _confirm_size(engine: Engine, script: ScriptSource, options: RunOption
 
 async def _last_run(engine: Engine, script: ScriptSource) -> RunInfo | None:
     looked_at = 0
+    name = ((await engine.check(script.text, file=script.name)).meta or {}).get("name")
     async for info in engine.journal.runs():
-        if info.name == script.name:
+        if info.name == name:
             return info
         looked_at += 1
         if looked_at >= RUNS_LOOKED_AT:

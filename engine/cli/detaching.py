@@ -28,9 +28,9 @@ Drive = Callable[[Callable[["RunHandle"], None]], int]
 
 def detached(shell: Shell, drive: Drive) -> int:
     """Runs `drive` in the background. Returns in the parent only; the child leaves with the run's exit code."""
-    from engine.engine import project_root
+    from engine.cli.reading import project_of
 
-    logs = project_root(shell.project) / ".pawl" / "logs"
+    logs = project_of(shell) / ".pawl" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
     if os.fork() == 0:

@@ -84,12 +84,11 @@ def _engine() -> Finding:
 
 async def _sandbox() -> Finding:
     """Starts a real child and asks what holds it."""
-    from engine.stdlib import library
-
+    from engine.assets import stdlib_files
     from sandbox import Limits, Sandbox
 
     began = time.perf_counter()
-    child = Sandbox.spawn(Limits(), library())
+    child = Sandbox.spawn(Limits(), stdlib_files())
     try:
         await child.compile(1, "return 1")
         level = child.info.level
@@ -154,9 +153,9 @@ def _backends() -> list[Finding]:
 
 
 def _workflows(project: Path) -> Finding:
-    from engine.workflows import available
+    from engine.workflows import list_workflows
 
-    found = available(project)
+    found = [one for one in list_workflows(project) if one.shadowed_by is None]
     names = ", ".join(workflow.name for workflow in found[:8]) + (", …" if len(found) > 8 else "")
     return Finding("workflows", "ok" if found else "note", f"{len(found)} found" + (f": {names}" if found else ""))
 

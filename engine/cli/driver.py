@@ -6,6 +6,7 @@ The run itself is the Engine's. What can go wrong here — a terminal that is go
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -30,7 +31,13 @@ from engine.values import Json, RunStatus
 if TYPE_CHECKING:
     from engine.engine import Engine, RunHandle
 
-Start = Callable[["Engine"], Awaitable["RunHandle"]]
+Launch = Callable[[], Awaitable["RunHandle"]]
+Prepare = Callable[["Engine"], Awaitable[Launch]]
+"""Reads the script and asks what a person must agree to; what it returns starts the run. Ctrl-C during the first ends
+the command, during the second it interrupts the run."""
+
+
+INTERRUPTED_CODE = 5
 
 
 @dataclass(slots=True)
@@ -88,7 +95,7 @@ class Outlets:
 
 
 async def drive(
-    shell: Shell, outlets: Outlets, start: Start, *, told: Callable[[RunHandle], None] | None = None
+    shell: Shell, outlets: Outlets, prepare: Prepare, *, told: Callable[[RunHandle], None] | None = None
 ) -> int:
     """Opens the engine, starts the run, shows it, prints how it ended, returns the exit code.
 
@@ -97,8 +104,9 @@ async def drive(
     from engine.engine import Engine
 
     async with Engine.open(shell.project, journal=shell.journal) as engine:
+        launch = await prepare(engine)
         with Stopper() as stopper:
-            handle = await start(engine)
+            handle = await launch()
             stopper.attach(handle)
             if told is not None:
                 told(handle)
@@ -106,6 +114,11 @@ async def drive(
             try:
                 await _follow(engine, handle, view, shell, outlets)
                 result = await handle.result()
+            except asyncio.CancelledError:
+                if stopper.count < 2:
+                    raise
+                shell.out.note(f"Stopped at once. Go on with: {resume_line(shell, handle.run_id)}")
+                return INTERRUPTED_CODE
             except PawlError as error:
                 error.fields.setdefault("run_id", handle.run_id)
                 shell.out.note(f"The run stopped. Go on with: {resume_line(shell, handle.run_id)}")

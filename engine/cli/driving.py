@@ -15,7 +15,8 @@ from engine.cli.streams import is_terminal
 from engine.options import ResumeOptions, RunOptions
 
 if TYPE_CHECKING:
-    from engine.engine import Engine, RunHandle
+    from engine.cli.driver import Launch, Prepare
+    from engine.engine import Engine
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
@@ -69,14 +70,14 @@ def run(shell: Shell, *, script: str, run_id: str | None, reuse_from: str | None
     only_one_stdin(script, flags["args"], names=("the script", "--args"))
     args, options = args_value(flags["args"]), _options(flags)
 
-    async def start(engine: Engine) -> RunHandle:
+    async def prepare(engine: Engine) -> Launch:
         from engine.cli.confirming import confirmed
 
         source = script_source(script, engine.project)
         allowed = await confirmed(engine, source, options, shell.out, is_yes=flags["yes"])
-        return await engine.start(source, args=args, options=allowed, run_id=run_id, reuse_from=reuse_from)
+        return lambda: engine.start(source, args=args, options=allowed, run_id=run_id, reuse_from=reuse_from)
 
-    return _drive(shell, flags, start)
+    return _drive(shell, flags, prepare)
 
 
 @command("resume", example="pawl resume --rerun 'find 2'")
@@ -111,20 +112,19 @@ def resume(
     args, options = args_value(flags["args"]), _options(flags)
     how = ResumeOptions(policy=policy, keep_failures=keep_failures, rerun=rerun, explain=explain)
 
-    async def start(engine: Engine) -> RunHandle:
+    async def prepare(engine: Engine) -> Launch:
         source = script_source(script, engine.project) if script is not None else None
-        return await engine.resume(reference, script=source, args=args, options=options, how=how)
+        return lambda: engine.resume(reference, script=source, args=args, options=options, how=how)
 
-    return _drive(shell, flags, start, is_explained=explain)
+    return _drive(shell, flags, prepare, is_explained=explain)
 
 
 @command("replay", example="pawl replay RUN")
 @click.argument("reference", metavar="RUN[@V]")
 async def replay(shell: Shell, reference: str) -> int:
     """Run the script again from the journal alone; no agent is called. Exits 7 when something differs."""
-    from engine.engine import Engine
-
     from engine.cli.driver import summary
+    from engine.engine import Engine
 
     async with Engine.open(shell.project, journal=shell.journal) as engine:
         result = await engine.replay(reference)
@@ -156,7 +156,7 @@ def _options(flags: dict[str, Any]) -> RunOptions:
     )
 
 
-def _drive(shell: Shell, flags: dict[str, Any], start: Any, *, is_explained: bool = False) -> int:
+def _drive(shell: Shell, flags: dict[str, Any], prepare: Prepare, *, is_explained: bool = False) -> int:
     """Drives in this process, or in one of its own with `--detach`."""
     import asyncio
 
@@ -166,10 +166,10 @@ def _drive(shell: Shell, flags: dict[str, Any], start: Any, *, is_explained: boo
         events=flags["events"], out=flags["out"], fails_degraded=flags["fail_degraded"], is_explained=is_explained
     )
     if not flags["detach"]:
-        return asyncio.run(drive(shell, outlets, start))
+        return asyncio.run(drive(shell, outlets, prepare))
     from engine.cli.detaching import detached
 
-    return detached(shell, lambda told: asyncio.run(drive(shell, outlets, start, told=told)))
+    return detached(shell, lambda told: asyncio.run(drive(shell, outlets, prepare, told=told)))
 
 
 COMMANDS: dict[str, Command] = {"run": run, "resume": resume, "replay": replay}

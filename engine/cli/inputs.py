@@ -13,7 +13,7 @@ from engine.options import UNSET
 from engine.values import Json
 
 if TYPE_CHECKING:
-    from engine.engine import ScriptSource
+    from engine.workflows import ScriptSource
 
 EFFECTS = ("ask", "check", "files")
 
@@ -50,11 +50,12 @@ def _no_constant(name: str) -> Json:
 
 def script_source(name: str, project: Path) -> ScriptSource:
     """The script behind a path, a workflow's name, or `-`. Raises `UsageError` (`unknown_workflow`), `ScriptError`."""
-    from engine.engine import ScriptSource
-    from engine.workflows import find
+    from engine.workflows import ScriptSource, find
 
     if name == "-":
-        return ScriptSource(text=_decoded(_stdin(), "the script on standard input"), path=None, name="-")
+        from engine.script import decode
+
+        return ScriptSource(text=decode(_stdin(), "<stdin>"), path=None, name="<stdin>")
     return find(name, project)
 
 

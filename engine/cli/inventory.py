@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from engine.cli.command import Command, Shell, command
 from engine.cli.streams import one_line, table
 
+if TYPE_CHECKING:
+    from engine.workflows import Workflow
+
 
 @command("workflows", example="pawl workflows")
 def workflows(shell: Shell) -> None:
-    """List the workflows that can be run by name, nearest first."""
-    from engine.workflows import available
-
+    """List the workflows that can be run by name."""
     from engine.cli.reading import project_of
+    from engine.workflows import list_workflows
 
-    found = available(project_of(shell))
+    found = list_workflows(project_of(shell))
     if shell.out.is_json:
-        shell.out.json({"workflows": [one.to_json() for one in found]})
+        told = [
+            {
+                "name": one.name,
+                "description": one.description,
+                "when_to_use": one.when_to_use,
+                "path": str(one.path),
+                "origin": one.origin,
+                "shadowed_by": None if one.shadowed_by is None else str(one.shadowed_by),
+                "problem": one.problem,
+            }
+            for one in found
+        ]
+        shell.out.json({"workflows": told})
     elif not found:
         shell.out.print("No workflows here. pawl init writes an example.")
     else:
-        rows = [(one.name, one_line(one.description, 70), str(one.path)) for one in found]
-        shell.out.print(table(rows, head=("NAME", "DESCRIPTION", "FILE")))
+        rows = [(one.name, one.origin, one_line(_about(one), 80), str(one.path)) for one in found]
+        shell.out.print(table(rows, head=("NAME", "FROM", "DESCRIPTION", "FILE")))
+
+
+def _about(one: Workflow) -> str:
+    if one.problem is not None:
+        return f"cannot run: {one.problem}"
+    return f"hidden by {one.shadowed_by}" if one.shadowed_by is not None else one.description
 
 
 @command("agents", example="pawl agents", has_journal=False)
@@ -65,17 +87,15 @@ def backends(shell: Shell) -> None:
             shell.out.print(f"         {one.install}")
 
 
-@click.group("model", help="The embedded language model: no key, no network once it is here.")
-def model() -> None:
-    """Holds `pull`."""
+class ModelGroup(click.Group):
+    """Ends its help as every command does."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        formatter.write("Example:\n  pawl model pull\n")
 
 
-def _model_epilog(_ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    formatter.write_paragraph()
-    formatter.write("Example:\n  pawl model pull\n")
-
-
-model.format_epilog = _model_epilog  # type: ignore[method-assign]
+model = ModelGroup("model", help="The embedded language model: no key, no network once it is here.")
 
 
 @command("pull", example="pawl model pull", has_journal=False)

@@ -15,7 +15,7 @@ def project_of(shell: Shell) -> Path:
     """`--project`, else the nearest folder at or above the current one with `.pawl` or `.git`, else the current one."""
     from engine.workflows import project_root
 
-    return project_root(shell.project)
+    return project_root(shell.project or Path.cwd())
 
 
 def journal_path(shell: Shell) -> Path:

@@ -59,13 +59,12 @@ class Widths:
 @click.option("--args", "args", metavar="JSON|@FILE|-", help="What the script sees as `args`.")
 async def simulate(shell: Shell, script: str, args: str | None) -> int:
     """Run with the sample backend in a journal that is thrown away; show phases, widths and an estimate of the cost."""
-    from engine.engine import Engine
-
     from engine import history
     from engine.cli.board import Board
     from engine.cli.driver import summary
     from engine.cli.inputs import args_value, only_one_stdin, script_source
     from engine.cli.reading import journal, project_of
+    from engine.engine import Engine
 
     only_one_stdin(script, args, names=("the script", "--args"))
     project = project_of(shell)

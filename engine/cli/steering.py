@@ -10,7 +10,6 @@ from engine.values import Json
 
 async def _send(shell: Shell, run: str, kind: str, call: int | None = None, value: Json = None) -> None:
     from engine.engine import Engine
-
     from engine.history import parse_reference
 
     run_id, _ = parse_reference(run)
