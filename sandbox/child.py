@@ -28,6 +28,11 @@ ITEMS_PER_CHUNK = 64
 CHUNK_CPU_S = 0.05
 """A long turn answers at least this often, so that the host's watchdog can be as strict for many items as for one."""
 
+DRAIN = (
+    "((join, apply, drain) => () => apply(join, [drain()], ['']))(Array.prototype.join, Reflect.apply, __pawl.drain)"
+)
+"""The library's drain(), its text made flat: quickjs-ng cannot hand out a string that is a rope of its parts."""
+
 
 class Dies(Exception):
     """The run is over; `args` are the kind and the detail of the death notice."""
@@ -93,9 +98,10 @@ class Child:
         context.set_max_stack_size(stack)
         try:
             context.eval("\n" * library_line + str(payload[framing.BOOT_BYTES :], "utf-8"))
-            self._start, self._settle, self._drain, self._made = (
-                context.eval("__pawl." + name) for name in ("start", "settle", "drain", "made")
+            self._start, self._settle, self._made = (
+                context.eval("__pawl." + name) for name in ("start", "settle", "made")
             )
+            self._drain = context.eval(DRAIN)
             self._step = context.eval("__pawl.step")  # optional
             context.eval("delete globalThis.__pawl")
         except self._engine.JSException as error:
@@ -109,8 +115,9 @@ class Child:
         body = blank_export(str(payload[8:], "utf-8"))
         lines = "\n" * offset
         # Text that parses only because of its wrapper (`}); f(); (async () => {`) must not pass (S14). After a method's
-        # body an object literal goes on with a comma or a brace; after a function's body this conditional can go on
-        # with neither. What parses in both is a function's body. The throw keeps the first from running anything.
+        # body an object literal goes on with a comma or a brace. After a function's body in the middle of a conditional
+        # come an operator or a colon, never these two. So what parses in both is a function's body. The throw keeps the
+        # first from running anything; the outer function gives each workflow `args` of its own.
         try:
             self._context.eval(f'{lines}throw"parsed";({{async main(){{"use strict";{body}\n}}}})')
         except self._engine.JSException as error:
@@ -118,7 +125,9 @@ class Child:
                 self._reject(code, error)
                 return
         try:
-            self._codes[code] = self._context.eval(f'{lines}1?function(args){{return async function(){{"use strict";{body}\n}}}}:0')
+            self._codes[code] = self._context.eval(
+                f'{lines}1?function(args){{return 1?async function(){{"use strict";{body}\n}}:0}}:0'
+            )
         except self._engine.JSException as error:
             self._reject(code, error)
             return

@@ -19,6 +19,8 @@ that only the line tells them apart. 1 MiB of script has at most 1,048,577 lines
 
 MEMORY_CHECK_CPU_S = 0.005
 """A turn that used less CPU cannot have filled a heap; reading the peak from the system takes a fifth of a turn."""
+PEAK_SHARE = 0.9
+"""Of the limit, in the process's peak with some 12 MB of interpreter: an allocation fails before the heap is quite full."""
 
 
 class Chunk(NamedTuple):
@@ -202,7 +204,8 @@ class Sandbox:
             if self._items and consumed == 0:
                 raise worker.condemn("hostile", "a turn that consumed nothing")
             self._is_turning = False
-            if worker.turn_cpu_s() > MEMORY_CHECK_CPU_S and worker.peak_memory_bytes() > self._limits.memory_bytes:
+            most = self._limits.memory_bytes * PEAK_SHARE
+            if worker.turn_cpu_s() > MEMORY_CHECK_CPU_S and worker.peak_memory_bytes() > most:
                 raise worker.condemn("memory")  # it swallowed the engine's error and went on
             worker.settle()
         self._consumed = consumed
@@ -220,6 +223,8 @@ class Sandbox:
         await self._worker.close()
 
     def _begin(self, items: int) -> None:
+        if self._worker.died is not None:
+            raise self._worker.died
         if self._is_turning:
             raise RuntimeError("the turn before has not ended: take its chunks first")
         self._items, self._consumed = items, 0

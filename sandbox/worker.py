@@ -143,6 +143,9 @@ class Worker:
                 self._verdict = deaths.of_kind(kind, self._limits, detail)
             self._frames.clear()
             self._kill()
+            if self.died is None and self._reaping_since is None:
+                self._pause_reading()
+                self._await_end()
         return self.died or self._verdict or deaths.of_kind(kind, self._limits, detail)
 
     async def close(self) -> None:

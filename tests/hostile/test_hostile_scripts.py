@@ -37,7 +37,7 @@ ATTACKS = (
     Attack("catch_chain_survives_interrupts", "const f = async () => { while (true) {} }; const g = () => f().catch(g); return g()"),
     Attack("await_in_catch", "for (;;) { try { await (async () => { while (true) {} })() } catch {} }"),
     Attack("microtask_flood", "for (;;) await 0"),
-    Attack("then_flood", "const f = () => Promise.resolve().then(f); f(); return new Promise(() => {})"),
+    Attack("then_flood", "const f = () => Promise.resolve().then(f); f(); return new Promise(() => {})", ("cpu", "memory")),
     Attack("thenable_flood", "const t = { then(r) { r(t) } }; await t"),
     Attack("regex_bomb", 'return /^(a+)+$/.test("a".repeat(40) + "b")'),
     Attack("regex_alternatives", 'return /(?:a|a|a|a)*$(?!x)y/.test("a".repeat(64))'),

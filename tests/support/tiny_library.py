@@ -34,8 +34,9 @@ globalThis.__pawl = (() => {
   });
   return {
     start(main, text) {
-      apply(then, apply(main, undefined, [parse(text)]), [
-        (v) => put('["end",true,' + quote(v) + "]"),
+      const end = (e) => put('["end",false,' + quote(e instanceof Error ? e.name + ": " + e.message : typeof e) + "]");
+      apply(then, apply(apply(main, undefined, [parse(text)]), undefined, []), [
+        (v) => { try { put('["end",true,' + quote(v) + "]") } catch (e) { end(e) } },
         (e) => {
           const name = e instanceof Error ? e.name + ": " + e.message : typeof e;
           put('["end",false,' + quote(name) + "," + quote(e instanceof Error ? e.stack : "") + "]");
@@ -45,7 +46,7 @@ globalThis.__pawl = (() => {
     settle(text, fn) {
       const item = parse(text), resolve = apply(get, waiting, [item[0]]);
       apply(forget, waiting, [item[0]]);
-      resolve(fn === undefined ? item[1] : fn());
+      resolve(fn === undefined ? item[1] : fn()());
     },
     drain() {
       let text = "[";
