@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -26,3 +27,12 @@ def _folder(name: str) -> Path:
     """In a wheel `engine/assets/NAME`; in a checkout NAME beside the package."""
     inside = _PACKAGE / "assets" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+@cache
+def stdlib_version() -> str:
+    """Names a state of the standard library; recorded with each run, in no key."""
+    digest = sha256()
+    for name, text in stdlib_files():
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()[:16]

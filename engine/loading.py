@@ -7,11 +7,13 @@ the text that the run had. It is in no key and no history.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import orjson
 
 from engine.errors import PawlError, ScriptError
+from engine.positions import SourceText
 from engine.values import LoadRow
 from sandbox import CompileError
 from sandbox.protocol import Load
@@ -71,6 +73,14 @@ class Loader:
         self._codes: dict[str, int] = {}
         self._frames: dict[int, _Frame] = {0: _Frame(main_path, None, 0, 0)}
 
+    def sources(self) -> dict[int, SourceText]:
+        """The texts that were compiled, by code number."""
+        return {
+            code: SourceText(self._rows[ref].script.decode(), Path(self._rows[ref].path).name)
+            for ref, code in self._codes.items()
+            if ref in self._rows
+        }
+
     async def load(self, load: Load) -> Loaded:
         ref = orjson.dumps(load.ref, option=orjson.OPT_SORT_KEYS).decode()
         row = self._rows.get(ref)
@@ -108,8 +118,8 @@ class Loader:
             await self._compiler.compile(code, found.text)
         except CompileError as refused:
             message = f"Workflow {found.name!r} has a syntax error: {refused.message} (line {refused.line})"
-            error = ScriptError(message, code="syntax", line=refused.line)
-            return LoadRow(ref, found.name, found.path, b"", orjson.dumps(error.to_json()))
+            broken = ScriptError(message, code="syntax", line=refused.line)
+            return LoadRow(ref, found.name, found.path, b"", orjson.dumps(broken.to_json()))
         self._codes[ref] = code
         return LoadRow(ref, found.name, found.path, found.text.encode(), b"")
 

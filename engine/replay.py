@@ -18,6 +18,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import orjson
+
 from engine.errors import ReplayDiffers
 from engine.identity import call_identity, record_hash
 from engine.options import Policy
@@ -25,10 +27,12 @@ from engine.values import CallRow, Outcome, Record, SettlementRow
 
 
 class Reuse(NamedTuple):
-    """The request is answered by `record`; its hash joins the history when it is delivered."""
+    """The request is answered by `record`; its hash joins the history when it is delivered. A foreign one is another
+    run's and must be made this run's own first."""
 
     record: Record
     hash: int
+    is_foreign: bool = False
 
 
 class Execute(NamedTuple):
@@ -55,6 +59,11 @@ class Batch(NamedTuple):
     stop_on_request: bool
 
 
+def is_sample(backend: str | None) -> bool:
+    """Whether a backend is the one without a model: only it reuses what it made."""
+    return backend is not None and backend.partition(":")[0] == "sample"
+
+
 def is_reusable(settlement: SettlementRow | None, *, keep_failures: bool) -> bool:
     """Whether a resume delivers this settlement again. What succeeded, always; what a person skipped, and a refusal for
     a bad schema, too: asking again changes nothing. Other failures only when the caller keeps them."""
@@ -72,11 +81,24 @@ def generations(records: Iterable[Record]) -> dict[tuple[bytes, int], int]:
     out: dict[tuple[bytes, int], int] = {}
     for record in records:
         identity = call_identity(record.key, record.history, record.occurrence)
-        before = seen.get(identity, 0)
+        before = max(seen.get(identity, 0), _generation(record))
         seen[identity] = before + 1
         if before:
             out[identity, record.call] = before
     return out
+
+
+def _generation(record: Record) -> int:
+    """0 for the first record with an identity; one that was taken over kept its own."""
+    if record.settlement is None or b'"generation"' not in record.settlement.meta:
+        return 0
+    return int(orjson.loads(record.settlement.meta)["generation"])
+
+
+def _with_generation(record: Record, generation: int) -> Record:
+    assert record.settlement is not None
+    meta = {**orjson.loads(record.settlement.meta or b"{}"), "generation": generation}
+    return record._replace(settlement=record.settlement._replace(meta=orjson.dumps(meta)))
 
 
 @dataclass(slots=True)
@@ -91,16 +113,25 @@ class _Known:
 class ResumePlan:
     """Decides for a run, or a resume, of a version."""
 
-    def __init__(self, records: Iterable[Record] = (), *, policy: Policy = "lane", keep_failures: bool = False) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record] = (),
+        *,
+        policy: Policy = "lane",
+        keep_failures: bool = False,
+        foreign: Iterable[Record] = (),
+    ) -> None:
+        """`foreign` are records of another run (`--from`) that requests may take over."""
         self._policy = policy
         self._keep_failures = keep_failures
         self._known: dict[bytes, _Known] = {}
         self._by_key: dict[bytes, list[Record]] = defaultdict(list)
-        for record in records:
+        others = [record._replace(call=-record.call) for record in foreign]  # no number of ours is negative
+        for record in [*others, *records]:
             identity = call_identity(record.key, record.history, record.occurrence)
             before = self._known.get(identity)
             if before is None:
-                self._known[identity] = _Known(record, 0, record.attempts)
+                self._known[identity] = _Known(record, _generation(record), record.attempts)
             else:
                 before.record = record
                 before.generation += 1
@@ -137,9 +168,22 @@ class ResumePlan:
         return n
 
     def decide(
-        self, key: bytes, history: bytes, occurrence: int, *, handle: int, rerun: bool = False
+        self,
+        key: bytes,
+        history: bytes,
+        occurrence: int,
+        *,
+        handle: int,
+        rerun: bool = False,
+        by_sample: bool | None = None,
     ) -> Reuse | Execute:
-        """Looks for the record of a request. `handle` is what `next_batch` will name it by; `rerun` is `cache: 'rerun'`."""
+        """Looks for the record of a request.
+
+        Args:
+            handle: what `next_batch` will name it by.
+            rerun: `cache: 'rerun'`.
+            by_sample: whether the `sample` backend would answer it now; None for what is no agent.
+        """
         identity = call_identity(key, history, occurrence)
         known = self._known.get(identity)
         found = known.record if known else None
@@ -147,18 +191,27 @@ class ResumePlan:
             found = self._nth_of_key(key)
         elif self._policy == "prefix" and self._missed:
             found = None
-        if found is not None and found.call in self._unclaimed and not rerun:
+        is_other_kind = (
+            found is not None
+            and found.kind == "agent"
+            and by_sample is not None
+            and is_sample(found.backend) != by_sample
+        )
+        if found is not None and found.call in self._unclaimed and not rerun and not is_other_kind:
             self._unclaimed.discard(found.call)
             assert found.settlement is not None
             heapq.heappush(self._ready, (found.settlement.order, found.call, handle))
             generation = known.generation if known and known.record is found else 0
-            return Reuse(found, record_hash(identity, generation))
+            is_foreign = found.call < 0
+            if is_foreign and generation:
+                found = _with_generation(found, generation)
+            return Reuse(found, record_hash(identity, generation), is_foreign)
         self._missed = True
         if known is None:
             like = next(iter(self._by_key.get(key, ())), None)
             return Execute(None, 0, record_hash(identity, 0), "history" if like else "new", like)
         record = known.record
-        is_open = record.settlement is None and not record.retired
+        is_open = record.settlement is None and not record.retired and record.call > 0
         if is_open and not rerun:
             return Execute(record.call, known.attempts, record_hash(identity, known.generation), "unsettled", record)
         reason = (
@@ -244,9 +297,21 @@ class ReplayPlan:
         self._occurrences: dict[tuple[bytes, bytes], int] = {}
         self.reusable = len(calls)
 
-    occurrence = ResumePlan.occurrence
+    def occurrence(self, key: bytes, history: bytes) -> int:
+        n = self._occurrences.get((key, history), 0)
+        self._occurrences[key, history] = n + 1
+        return n
 
-    def decide(self, key: bytes, history: bytes, occurrence: int, *, handle: int, rerun: bool = False) -> Reuse:
+    def decide(
+        self,
+        key: bytes,
+        history: bytes,
+        occurrence: int,
+        *,
+        handle: int,
+        rerun: bool = False,
+        by_sample: bool | None = None,
+    ) -> Reuse:
         number = self._next_call + 1
         if number > len(self._calls):
             raise ReplayDiffers(

@@ -36,7 +36,8 @@ from engine.lanes import Lanes
 from engine.loading import Loader
 from engine.options import Explained
 from engine.ports import Clock, Writer
-from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse
+from engine.positions import SourceText
+from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse, is_sample
 from engine.tally import Tally
 from engine.values import (
     AgentDefinition,
@@ -75,6 +76,7 @@ class Script:
 
     code: int
     setup: bytes
+    source: SourceText
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class RunLoop:
         most_pending: int,
         emit: Callable[[Event], None] | None = None,
         answers: Callable[[int, Json], None],
+        default_backend: str = "",
+        timers_wait: bool = True,
         can_wait_for_people: bool = False,
         explained: list[Explained] | None = None,
     ) -> None:
@@ -123,6 +127,7 @@ class RunLoop:
         """
         self._sandbox = sandbox
         self._script = script
+        self._sources = {script.code: script.source}
         self._plan = plan
         self._writer = writer
         self._clock = clock
@@ -131,6 +136,8 @@ class RunLoop:
         self._definitions = definitions
         self._emit = emit
         self._answers = answers
+        self._default_backend = default_backend
+        self._timers_wait = timers_wait
         self._can_wait_for_people = can_wait_for_people
         self._explained = explained
         self._logical_ms = started_at
@@ -146,6 +153,7 @@ class RunLoop:
         self._to_dispatch: deque[int] = deque()
         self._loads: deque[ops.Load] = deque()
         self._in_commit = 0
+        self._must_flush = False
         self._numbers = 0
         self._positions = 0
         self._events = 0
@@ -236,6 +244,8 @@ class RunLoop:
                         code="deadlock",
                         hint="Look for a promise that nothing resolves, or a lock that nobody gives back.",
                     )
+                elif isinstance(self._plan, ReplayPlan):
+                    return Ending(RunStatus.INTERRUPTED)  # as far as the recorded version came
                 elif self._mail:
                     await self._read_mail()
                 elif (ending := self._stuck()) is not None:
@@ -294,6 +304,9 @@ class RunLoop:
             if items and size > MOST_BYTES:
                 break
             items.append((text, 0))
+        if self._must_flush:  # I1 for what was taken over from another run
+            await self._writer.flush()
+            self._must_flush = False
         records = tuple(self._open[handle].call for handle in batch.calls[: len(items)])
         await self._sandbox.deliver(items, stop_on_request=batch.stop_on_request)
         consumed = await self._take_chunks()
@@ -325,7 +338,9 @@ class RunLoop:
             call = self._open.get(self._to_dispatch.popleft())
             if call is None or call.content is None:
                 continue
-            due = self._logical_ms + int(call.content["ms"]) if call.kind is CallKind.TIMER else None
+            due = None
+            if call.kind is CallKind.TIMER:
+                due = self._logical_ms + int(call.content["ms"]) if self._timers_wait else 0
             job = Job(
                 call=call.call,
                 kind=call.kind,
@@ -345,23 +360,27 @@ class RunLoop:
         kind = CallKind(op.kind)
         content, hits = self._masker.mask_json(op.content)
         if hits:
-            self._warn(f"A secret in a request of {op.kind}() was masked.", code="masked")
+            self.warn(f"A secret in a request of {op.kind}() was masked.", code="masked")
         definition = self._definitions.get(str(content["agentType"])) if "agentType" in content else None
         text = None if definition is None else orjson.dumps(definition).decode()
         key = call_key(op.kind, content, text)
         history = self._lanes.history(op.lane)
         occurrence = self._plan.occurrence(key, history)
         decision = self._plan.decide(
-            key, history, occurrence, handle=op.id, rerun=content.get("cache") == "rerun" and self._writer.version > 1
+            key,
+            history,
+            occurrence,
+            handle=op.id,
+            rerun=content.get("cache") == "rerun" and self._writer.version > 1,
+            by_sample=is_sample(str(content.get("backend") or self._default_backend)),
         )
         self._lanes.requested(op.lane)
         self._numbers += 1
-        is_new = isinstance(decision, Execute) and decision.open_call is None
         if isinstance(decision, Reuse):
-            number = decision.record.call
-        elif decision.open_call is not None:
-            number = decision.open_call
+            is_new, number = decision.is_foreign, decision.record.call
         else:
+            is_new, number = decision.open_call is None, decision.open_call or 0
+        if is_new:
             number = self._next_call
             self._next_call += 1
         call = OpenCall(
@@ -400,6 +419,8 @@ class RunLoop:
         )
         if isinstance(decision, Execute):
             self._to_dispatch.append(op.id)
+        elif decision.is_foreign:
+            self._take_over(call)
         self.tally.requested(call)
         if self._explained is not None:
             self._explain(call, content, decision, op.lane)
@@ -407,6 +428,16 @@ class RunLoop:
             label = op.label or _short(content)
             path = self._lanes.path(op.lane)
             self._emit(CallRequested(call.number, op.kind, label, op.phase, path, self._clock.now_ms()))
+
+    def _take_over(self, call: OpenCall) -> None:
+        """A record of another run becomes one of this run's: with its place in the order, at no cost."""
+        assert call.settlement is not None
+        meta = {**orjson.loads(call.settlement.meta or b"{}"), "taken_over": True}
+        call.settlement = call.settlement._replace(
+            call=call.call, input_tokens=0, output_tokens=0, cost_usd=0.0, meta=orjson.dumps(meta)
+        )
+        self._writer.add(call.settlement)
+        self._must_flush = True
 
     def _delivered(self, op: ops.Delivered) -> None:
         call = self._open.pop(op.call, None)
@@ -454,7 +485,7 @@ class RunLoop:
             text = str(text)
         file_line = self._line(op.line)
         if op.level == "warning":
-            self._warn(str(text), code=op.code, line=file_line)
+            self.warn(str(text), code=op.code, line=file_line)
         else:
             self._tell(Logged(str(text), self._clock.now_ms(), level=op.level, line=file_line))
 
@@ -482,7 +513,7 @@ class RunLoop:
             if hits:
                 value = orjson.dumps(masked)
                 meta["masked"] = len(hits)
-                self._warn(f"A secret in the result of call {call.number} was masked.", code="masked", call=call.number)
+                self.warn(f"A secret in the result of call {call.number} was masked.", code="masked", call=call.number)
         error = b""
         if done.error is not None:
             error = orjson.dumps(self._masker.mask_json(done.error)[0])
@@ -558,7 +589,7 @@ class RunLoop:
             what = f"{first.kind} {first.label!r}" if first.label else str(first.kind)
             place = f" made in line {line}" if (line := self._line(first.line)) else ""
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            self._warn(
+            self.warn(
                 f"The script ended while nobody waited for {what}{place}{more}: cut off. Write `await` before the call.",
                 code="not_awaited",
                 call=first.number,
@@ -633,6 +664,13 @@ class RunLoop:
             return f"{error.code}: {error.message}"
         return "ok"
 
+    def mask(self, text: str) -> str:
+        return str(self._masker.mask_json(text)[0])
+
+    def sources(self) -> dict[int, SourceText]:
+        """The texts of this version by their code number, for places in them."""
+        return self._sources | self._loader.sources()
+
     # ── telling ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _line(self, engine_line: int) -> int | None:
@@ -642,7 +680,7 @@ class RunLoop:
         code, line = self._sandbox.locate(engine_line)
         return line if code == self._script.code else None
 
-    def _warn(self, text: str, *, code: str | None, call: int | None = None, line: int | None = None) -> None:
+    def warn(self, text: str, *, code: str | None, call: int | None = None, line: int | None = None) -> None:
         if code in ("swallowed_error", "dependency_failed"):
             self.tally.degrade(code)
         self._tell(Logged(text, self._clock.now_ms(), level="warning", code=code, call=call, line=line))
@@ -661,6 +699,7 @@ class RunLoop:
             return
         detail = {
             "new": "nothing like it is in the journal",
+            "sample": "its record was made by the sample backend, or the other way round",
             "unsettled": "it was asked for and has no result yet",
             "rerun": "its record was retired",
             "prefix": "a call before it was not in the journal (policy prefix)",
