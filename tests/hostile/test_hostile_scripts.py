@@ -51,7 +51,7 @@ ATTACKS = (
     Attack("to_json", "return { toJSON() { while (true) {} } }"),
     Attack("getter_in_result", "return { get x() { while (true) {} } }"),
     Attack("proxy_result", "return new Proxy({}, { ownKeys() { while (true) {} } })"),
-    Attack("global_getter", 'Object.defineProperty(globalThis, "args", { get() { while (true) {} } }); return args'),
+    Attack("global_getter", 'Object.defineProperty(globalThis, "other", { get() { while (true) {} } }); return other'),
     Attack("bigint_power", "let x = 3n; for (;;) x *= x", ("cpu", "memory", "script")),
     Attack("date_parse_loop", 'for (;;) Date.parse("2020-01-01T00:00:00Z")'),
     Attack("generator_without_end", "function* g() { for (;;) yield 1 } for (const _ of g());"),
@@ -70,7 +70,7 @@ ATTACKS = (
     Attack("swallowed_bomb", "for (;;) { const a = []; try { for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } catch {} }", ("cpu", "memory")),
     Attack("swallowed_bomb_then_waits", "try { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } catch {} await call(1)", ("memory",)),
     Attack("swallowed_in_a_promise", "const f = async () => { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)) }; await f().catch(() => 1); await call(1)", ("memory",)),
-    Attack("pending_calls_without_end", "for (;;) call(1)", ("memory", "cpu")),
+    Attack("pending_calls_without_end", "for (;;) call(1)", ("memory", "cpu", "script")),
     # --- one message
     Attack("large_request", 'await call("x".repeat(9 << 20))', ("frame",)),
     Attack("large_result", 'return "y".repeat(9 << 20)', ("frame",)),
