@@ -50,10 +50,8 @@ async def ask_until_valid(
             return replace(answer, value=value, usage=paid)
         misfits += 1
         if misfits >= rounds:
-            times = "once" if misfits == 1 else f"{misfits} times"
-            raise _failure(
-                f"the answer did not fit the schema {times}; the last one: {problem}", "schema_invalid", paid
-            )
+            rounds_used = f"{misfits} round{'s' if misfits > 1 else ''}"
+            raise _failure(f"no answer fits the schema after {rounds_used}: {problem}", "schema_invalid", paid)
         emit({"usage": paid.to_json()})
         request = _with_feedback(request, _shown(answer.value), problem, answer)
 

