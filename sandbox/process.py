@@ -20,7 +20,7 @@ that only the line tells them apart. 1 MiB of script has at most 1,048,577 lines
 MEMORY_CHECK_CPU_S = 0.005
 """A turn that used less CPU cannot have filled a heap; reading the peak from the system takes a fifth of a turn."""
 PEAK_SHARE = 0.9
-"""Of the limit, in the process's peak with some 12 MB of interpreter: an allocation fails before the heap is quite full."""
+"""Of the limit, for the peak of the whole process: an allocation is refused before the heap is quite full."""
 
 
 class Chunk(NamedTuple):
