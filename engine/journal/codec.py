@@ -33,6 +33,9 @@ from engine.values import (
     VersionInfo,
 )
 
+LARGEST = 1 << 30
+"""Bytes of the largest value that is unpacked: a guard against hostile exports, far above what a frame can carry."""
+
 LARGE = 64 << 10
 """Bytes from which on a value is stored once, by hash. Below it a value is readable with any SQLite tool."""
 
@@ -269,6 +272,8 @@ def pack(data: bytes) -> bytes:
 
 def unpack(digest: bytes, size: int, data: bytes) -> bytes:
     """The stored value. Raises `ValueError` when it is not what `digest` says."""
+    if size > LARGEST:
+        raise ValueError(f"is too large ({size} bytes)")
     try:
         inflater = zlib.decompressobj()
         plain = inflater.decompress(data, size + 1)

@@ -37,6 +37,10 @@ def _problems(connection: sqlite3.Connection, run_id: str | None) -> Iterator[_P
         for (line,) in connection.execute("PRAGMA integrity_check").fetchall():
             if line != b"ok":
                 yield _Problem(None, None, None, line.decode(errors="replace"))
+        (number,) = connection.execute("PRAGMA user_version").fetchone()
+        said = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+        if said is None or said[0] != str(number).encode():
+            yield _Problem(None, "meta", "format", f"does not agree with the file's header, which says {number}")
         yield from _stored(connection)
         yield from _strays(connection)
     for row in connection.execute("SELECT run, run_id, name, project, created_at, sum FROM runs").fetchall():

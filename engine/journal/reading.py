@@ -98,7 +98,7 @@ def span(connection: sqlite3.Connection, run: int, version: int | None = None) -
 
 
 _SELECT = {
-    table: f"SELECT id, {', '.join(columns)}, sum FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id"
+    table: f"SELECT id, {', '.join(columns)}, sum FROM {table} WHERE id BETWEEN ? AND ? {{}} ORDER BY id"
     for table, columns in COLUMNS.items()
 }
 
@@ -193,10 +193,12 @@ def records(connection: sqlite3.Connection, run: int, run_id: str) -> list[Recor
     return [found[call] for call in sorted(found)]
 
 
-def proved(connection: sqlite3.Connection, table: str, run_id: str, where: tuple[int, int]) -> Iterator[Sequence[Any]]:
-    """Rows of a table, each checked against its checksum."""
+def proved(
+    connection: sqlite3.Connection, table: str, run_id: str, where: tuple[int, int], condition: str = ""
+) -> Iterator[Sequence[Any]]:
+    """Rows (id, columns, checksum) of a table between two ids, in order, each checked against its checksum."""
     is_whole_row = codec.prover(table, run_id)
-    for row in connection.execute(_SELECT[table], where):
+    for row in connection.execute(_SELECT[table].format(condition), where):
         try:
             is_whole = is_whole_row(row)
         except (TypeError, ValueError):
@@ -274,8 +276,8 @@ def loads(connection: sqlite3.Connection, run: int, run_id: str, number: int) ->
 
 def events(connection: sqlite3.Connection, run: int, run_id: str, number: int | None, after: int) -> list[EventRow]:
     read = _reader(connection)
-    rows = proved(connection, "events", run_id, span(connection, run, number))
-    return [EventRow._make((*row[2:5], read(row[5]))) for row in rows if row[2] > after]
+    rows = proved(connection, "events", run_id, span(connection, run, number), f"AND seq > {int(after)}")
+    return [EventRow._make((*row[2:5], read(row[5]))) for row in rows]
 
 
 def controls(connection: sqlite3.Connection, run: int) -> list[Control]:

@@ -322,7 +322,10 @@ class SqliteJournal:
     async def await_outcome(self, control_id: int, *, timeout_s: float) -> str | None:
         """What `acted` said, as soon as it is said; None when nobody acted in time."""
         patient_until = time.monotonic() + timeout_s
-        while (outcome := await self.control_outcome(control_id)) is None and time.monotonic() < patient_until:
+        # Whoever acts is another process: there is no event to wait for.
+        while (outcome := await self.control_outcome(control_id)) is None:
+            if time.monotonic() >= patient_until:
+                break
             await asyncio.sleep(0.02)
         return outcome
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import orjson
 
-from engine.errors import JournalError, UsageError
+from engine.errors import JournalError, PawlError, UsageError
 from engine.journal import codec, reading, schema, state
 from engine.journal.codec import COLUMNS, RUN_SHIFT
 from engine.journal.state import FIELDS, State
-from engine.values import RUN_ID
+from engine.values import RUN_ID, RunStatus
 
 _HEADER = "pawl export"
 _MISFITS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, sqlite3.IntegrityError)
@@ -137,6 +137,7 @@ class _Import:
                     raise self._damaged("it goes on after its end")
                 if self._state is None or places != set(range(1, self._state.last + 1)):
                     raise self._damaged("records are missing")
+                self._check_readable(run_id)
                 return run_id
             count += 1
             try:
@@ -213,6 +214,22 @@ class _Import:
             places.add(place)
             full = ((self._run << RUN_SHIFT) + place, *codec.revived(table, columns), codec.checksum(text))
             connection.execute(codec.INSERT[table], full)
+
+    def _check_readable(self, run_id: str) -> None:
+        """Reads all that was taken in: what passes its checksums may still be something that no journal ever wrote."""
+        connection, run = self._connection, self._run
+        try:
+            current = state.read(connection, run, run_id)
+            RunStatus(current.status)
+            for number in range(1, current.version + 1):
+                reading.version(connection, run, run_id, number)
+                reading.calls(connection, run, run_id, number)
+                reading.deliveries(connection, run, run_id, number)
+                reading.loads(connection, run, run_id, number)
+            reading.events(connection, run, run_id, None, 0)
+            reading.records(connection, run, run_id)
+        except (*_MISFITS, PawlError) as error:
+            raise self._damaged(f"it cannot be read ({error})") from error
 
     def _damaged(self, problem: str) -> JournalError:
         return JournalError(

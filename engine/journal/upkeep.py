@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +39,11 @@ def delete(connection: sqlite3.Connection, path: Path, run_ids: Sequence[str]) -
             connection.execute("ROLLBACK")
         raise
     if run_ids or unused:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # The runs are gone; what follows only makes the file smaller. It needs room and quiet, and on a full disk the
+        # journal must still get its free pages back.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return Freed(tuple(run_ids), len(unused), max(0, before - _size(path)))
 
 

@@ -726,6 +726,31 @@ async def test_a_damaged_export_is_refused_whole(
     assert [run async for run in journal.runs()] == []
 
 
+async def test_a_forged_export_that_no_journal_wrote_is_refused(
+    journal: SqliteJournal, full_journal: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.pawl"
+    async with SqliteJournal(full_journal) as source:
+        await source.export_run("run-1", file)
+    for old, new in (
+        (b'"completed"', b'"exploded"'),
+        (b'[\\"check\\",\\"files\\"]', b"{oops"),
+        (b"/project", b'",7,"'),
+    ):
+        lines = [json.loads(line)[1] for line in file.read_bytes().splitlines()]
+        forged = b""
+        for record in lines:
+            text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode().replace(old, new)
+            forged += b'["%s",%s]\n' % (codec.checksum(text).hex().encode(), text)
+        assert new in forged
+        copy = tmp_path / "forged.pawl"
+        copy.write_bytes(forged)
+        with pytest.raises(JournalError) as caught:
+            await journal.import_run(copy)
+        assert caught.value.code == "export_damaged"
+        assert [run async for run in journal.runs()] == []
+
+
 async def test_files_that_are_no_exports(journal: SqliteJournal, tmp_path: Path) -> None:
     file = tmp_path / "x"
     for text in (b"", b"\0" * 5000, b"{}\n", b'["' + b"0" * 32 + b'",[]]\n'):
