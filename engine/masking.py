@@ -1,11 +1,11 @@
 """Finds secrets in what enters a run and puts `[secret:KIND]` in their place, before anything is recorded (I9).
 
 What is masked is the same for the journal, the script, events and logs: a value is masked once, where it enters. Known
-are shapes of keys, values of named environment variables, and the user's own patterns. It never sees encrypted, split or
-encoded secrets; docs/backends.md says so.
+are shapes of keys, values of named environment variables, and the user's own patterns. Secrets that are encrypted, split
+or encoded are not seen; docs/backends.md says so.
 
-Every shape is found in time linear in the text (bounded or possessive counts): the text is a stranger's (I5). Almost all
-texts hold no secret, so a shape's expression runs only when one of its plain marks is in the text.
+Every shape is found in time linear in the text (bounded or possessive counts): the text is a stranger's (I5). Few texts
+hold a secret, so a shape's expression runs only when one of its plain marks is in the text.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _key_blocks(text: str) -> Iterator[tuple[int, int]]:
         yield begin.start(), at
 
 
-_TOKEN_RUN = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){2,}+", re.ASCII)
+_TOKEN_RUN = re.compile(r"[A-Za-z0-9_.-]{24,}+", re.ASCII)
 
 
 def _json_web_tokens(text: str) -> Iterator[tuple[int, int]]:
@@ -86,7 +86,7 @@ _SHAPES = (
     _Shape(
         "openai_key",
         ("sk-",),
-        _expression(r"(?<![A-Za-z0-9])sk-(?:[a-z]{2,12}-)?+(?=[A-Za-z_-]{0,100}+[0-9])[A-Za-z0-9_-]{20,400}+"),
+        _expression(r"(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]{0,100}+[0-9])[A-Za-z0-9_-]{20,400}+"),
     ),
     _Shape("github_token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), _expression(r"gh[pousr]_[A-Za-z0-9]{30,255}+")),
     _Shape("github_token", ("github_pat_",), _expression(r"github_pat_[A-Za-z0-9_]{30,255}+")),
@@ -113,6 +113,8 @@ _SHAPES = (
     _Shape("url_password", ("://",), _expression(r"://[^\s/:@\[\]\"'<>]{1,100}+:([^\s/@\[\]\"'<>]{3,200}+)@")),
 )
 """In this order: where two overlap, the first names the kind."""
+
+_MARKS = tuple((mark, shape) for shape in _SHAPES for mark in shape.marks)
 
 
 class Masker:
@@ -195,14 +197,12 @@ class Masker:
                     spans.append(_Span(at, at + len(value), kind))
                     at = text.find(value, at + len(value))
         for pattern in self._patterns:
-            spans += [
-                _Span(*match.span(), "pattern") for match in pattern.finditer(text) if match.end() > match.start()
-            ]
-        for kind, marks, find in _SHAPES:
-            for mark in marks:
-                if mark in text:
-                    spans += [_Span(start, end, kind) for start, end in find(text)]
-                    break
+            spans += [_Span(*found.span(), "pattern") for found in pattern.finditer(text) if found[0]]
+        tried = None
+        for mark, shape in _MARKS:
+            if mark in text and shape is not tried:
+                tried = shape
+                spans += [_Span(start, end, shape.kind) for start, end in shape.find(text)]
         return spans
 
 
