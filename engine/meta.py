@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from engine.values import Json
@@ -93,6 +92,8 @@ def read(raw: dict[str, Json]) -> tuple[Meta, list[MetaProblem]]:
 
 def near(word: str, known: tuple[str, ...]) -> str:
     """` Did you mean `x`?` when a known word is close, else an empty text."""
+    from difflib import get_close_matches
+
     lower = {name.lower(): name for name in known}
     found = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     return f" Did you mean `{lower[found[0]]}`?" if found else ""

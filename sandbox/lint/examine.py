@@ -36,6 +36,7 @@ def examine(root: Node, text: bytes, *, mistakes: bool, portable: bool) -> dict[
     except Problem as problem:
         findings.append(problem.finding)
     else:
+        syntax.literal = literal
         meta = meta_answer(literal)
         findings += repeated_keys(syntax, literal)
     for rule in (*ALWAYS, *(MISTAKES if mistakes else ()), *(PORTABLE if portable else ())):

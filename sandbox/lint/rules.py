@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from sandbox.lint.awaits import find_missing_awaits
+from sandbox.lint.calls import find_bad_calls
 from sandbox.lint.finding import Finding
 from sandbox.lint.language import find_line_separators
 from sandbox.lint.modules import find_modules
+from sandbox.lint.portable import find_unportable
+from sandbox.lint.story import find_no_return, find_unknown_phases
 from sandbox.lint.syntax import Syntax
 
 Rule = Callable[[Syntax], Iterator[Finding]]
@@ -14,5 +18,8 @@ Rule = Callable[[Syntax], Iterator[Finding]]
 ALWAYS: tuple[Rule, ...] = (find_modules, find_line_separators)
 """What a run is refused for, and what it warns about."""
 
-MISTAKES: tuple[Rule, ...] = ()
-PORTABLE: tuple[Rule, ...] = ()
+MISTAKES: tuple[Rule, ...] = (find_bad_calls, find_missing_awaits, find_unknown_phases, find_no_return)
+"""What is allowed and most likely not what was meant; only `pawl check` looks for it."""
+
+PORTABLE: tuple[Rule, ...] = (find_unportable,)
+"""What other runtimes of the dialect refuse: `pawl check --portable`."""

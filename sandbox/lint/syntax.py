@@ -7,10 +7,12 @@ uses of the *global* `agent` or `Math`, and a script that has a `sleep` of its o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tree_sitter import Node
+
+    from sandbox.lint.literal import Literal
 
 FUNCTIONS = frozenset(
     {
@@ -61,6 +63,7 @@ class Syntax:
         globals: name → nodes that use it as a global, in the order of the text.
         nodes: kind → nodes of that kind, in the order of the text.
         broken: nodes that the parser could not make sense of, or had to invent.
+        literal: what `meta` says, once it was read, or None when it could not be.
     """
 
     def __init__(self, root: Node, text: bytes) -> None:
@@ -69,8 +72,23 @@ class Syntax:
         self.globals: dict[str, list[Node]] = {}
         self.nodes: dict[str, list[Node]] = {}
         self.broken: list[Node] = []
+        self.literal: Literal | None = None
         self._scope_of: dict[int, Scope] = {}
         self._walk()
+
+    @property
+    def meta(self) -> dict[str, Any] | None:
+        return self.literal.value if self.literal is not None else None
+
+    def is_global(self, identifier: Node) -> bool:
+        """Whether a name means a global here, and not something that the script declares."""
+        scope = self._scope_of.get(identifier.id)
+        name = self.text_of(identifier)
+        while scope is not None:
+            if name in scope.names:
+                return False
+            scope = scope.outer
+        return True
 
     def text_of(self, node: Node) -> str:
         return self.text[node.start_byte : node.end_byte].decode("utf-8", "replace")
