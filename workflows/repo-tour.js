@@ -80,7 +80,7 @@ function beginning(name, text) {
     if (bare === '' && prose.length > 0) break
     if (/^(import|from|export|const|let|use|package|class|def|function)\b/.test(bare)) break
     if (/^(\||["'`]|[\w-]+:)/.test(bare)) continue // a table, a directive, an instruction to a tool
-    if (/[a-z]{3,} [a-z]/i.test(bare) && !isHeading(line)) prose.push(bare)
+    if (/[a-z]{2,} [a-z]+ [a-z]/i.test(bare) && !isHeading(line)) prose.push(bare)
   }
   return prose.join(' ').slice(0, 240)
 }
