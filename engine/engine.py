@@ -70,7 +70,7 @@ class RunHandle:
         self.run_id = run_id
         self.version = version
         self._told: list[Event] = []
-        self._news = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
         self._is_over = False
         self._loop: RunLoop | None = None
         self._task: asyncio.Task[RunResult] | None = None
@@ -84,7 +84,9 @@ class RunHandle:
                 at += 1
             if self._is_over:
                 return
-            await self._news.wait()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     async def result(self) -> RunResult:
         """How it ended.
@@ -107,17 +109,18 @@ class RunHandle:
 
     def _tell(self, event: Event) -> None:
         self._told.append(event)
-        self._news.set()
-        self._news = asyncio.Event()
+        if self._waiters:
+            self._wake_readers()
 
-    def _run(self, loop: RunLoop, finish: Callable[[Ending], object], work: asyncio.Task[RunResult]) -> None:
-        self._loop = loop
-        self._task = work
-        work.add_done_callback(self._over)
+    def _wake_readers(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
 
     def _over(self, _: object) -> None:
         self._is_over = True
-        self._news.set()
+        self._wake_readers()
 
 
 @dataclass(slots=True)
