@@ -123,8 +123,14 @@ def _wants_values(syntax: Syntax, given: Node) -> bool:
 
 def _warn(syntax: Syntax, call: Node, message: str) -> Finding:
     end = first_line_end(syntax, call)
-    line = " ".join(syntax.text[call.start_byte : end].decode("utf-8", "replace").split())
+    whole = call  # with any `.then(…)` after it
+    while whole.parent is not None and whole.parent.type == "member_expression":
+        chained = _chained(syntax, whole.parent)
+        if chained is None:
+            break
+        whole = chained
+    line = " ".join(syntax.text[whole.start_byte : first_line_end(syntax, whole)].decode("utf-8", "replace").split())
     line = line if len(line) <= 80 else line[:77] + "..."
-    is_alone = call.parent is not None and call.parent.type in ("variable_declarator", "expression_statement")
+    is_alone = whole.parent is not None and whole.parent.type in ("variable_declarator", "expression_statement")
     hint = f"Write: await {line}" if is_alone else f"Write: (await {line})"
     return Finding("warning", "missing_await", "S15", call.start_byte, end, message, hint)

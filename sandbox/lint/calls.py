@@ -19,6 +19,8 @@ _NEVER_LIST = frozenset(
     {"object", "number", "string", "template_string", "true", "false", "null", "undefined", *_FUNCTION_KINDS}
 )
 
+_STARTED = "a promise has started before {}() can limit or cancel it"
+
 
 def find_bad_calls(syntax: Syntax) -> Iterator[Finding]:
     for call in syntax.calls("agent"):
@@ -58,19 +60,19 @@ def _agent(syntax: Syntax, call: Node) -> Iterator[Finding]:
     given = arguments(call)
     if not given:
         if field(call, "arguments") is not None:
-            yield _warn(syntax, call, "agent_prompt", "S20", "agent() needs a prompt.", "Write: await agent('…')")
+            yield _warn(syntax, call, ("agent_prompt", "S20"), "agent() needs a prompt.", "Write: await agent('…')")
         return
     prompt = bare(given[0])
     text = syntax.text_of(prompt)
     if prompt.type == "object":
         yield _warn(
-            syntax, prompt, "agent_prompt", "S20",
+            syntax, prompt, ("agent_prompt", "S20"),
             "agent() takes the prompt as its first argument, a string, and the options as its second.",
             "Write: await agent(prompt, { label: '…' })",
         )  # fmt: skip
     elif prompt.type in _NEVER_TEXT or text in ("''", '""', "``"):
         yield _warn(
-            syntax, prompt, "agent_prompt", "S20",
+            syntax, prompt, ("agent_prompt", "S20"),
             f"The prompt of agent() must be a non-empty string; this is {_short(text)}.", "Write: await agent('…')",
         )  # fmt: skip
     options = options_of(call, 1)
@@ -78,7 +80,7 @@ def _agent(syntax: Syntax, call: Node) -> Iterator[Finding]:
         if name not in AGENT_OPTIONS and name not in MORE_AGENT_OPTIONS:
             known = (*AGENT_OPTIONS, *MORE_AGENT_OPTIONS)
             yield _warn(
-                syntax, key, "unknown_option", "S25",
+                syntax, key, ("unknown_option", "S25"),
                 f"agent() has no option `{_short(name)}`; it is ignored.{near(name, known)}",
                 f"Known options: {', '.join(known)}.",
             )  # fmt: skip
@@ -96,7 +98,7 @@ def _one_of(syntax: Syntax, value: Node | None, name: str, allowed: tuple[str, .
     text = syntax.text_of(value)[1:-1]
     if text not in allowed:
         yield _warn(
-            syntax, value, "bad_option", rule,
+            syntax, value, ("bad_option", rule),
             f"`{name}` must be {' or '.join(repr(word) for word in allowed)}; agent() will throw.{near(text, allowed)}",
             f"Write: {name}: '{allowed[0]}'",
         )  # fmt: skip
@@ -109,7 +111,7 @@ def _parallel(syntax: Syntax, call: Node, name: str) -> Iterator[Finding]:
     first = bare(given[0])
     if first.type in _NEVER_LIST or _promise_name(syntax, first):
         yield _warn(
-            syntax, first, "not_an_array", "S32",
+            syntax, first, ("not_an_array", "S32"),
             f"{name}() takes one array of functions.", f"Write: await {name}([() => agent('…'), () => agent('…')])",
         )  # fmt: skip
         return
@@ -126,16 +128,11 @@ def _promise_for_function(syntax: Syntax, element: Node, name: str) -> Iterator[
     node = element
     if node.type == "await_expression" and node.named_child_count:
         node = bare(node.named_children[-1])
-    called = _promise_name(syntax, node)
-    if called is not None:
-        what = (
-            "waits for one after the other" if element.type == "await_expression" else "is a promise that runs already"
-        )
-        yield _warn(
-            syntax, element, "promise_not_function", "S30",
-            f"{name}() takes functions; this {what}, so no cap and no cancellation reaches it.",
-            f"Write: () => {_short(' '.join(syntax.text_of(node).split()), 80)}",
-        )  # fmt: skip
+    if _promise_name(syntax, node) is not None:
+        is_awaited = element.type == "await_expression"
+        what = "an awaited call ends before the next one starts" if is_awaited else _STARTED.format(name)
+        hint = f"Write: () => {_short(' '.join(syntax.text_of(node).split()), 80)}"
+        yield _warn(syntax, element, ("promise_not_function", "S30"), f"{name}() takes functions; {what}.", hint)
 
 
 def _mapped_promises(syntax: Syntax, call: Node, name: str) -> Iterator[Finding]:
@@ -163,8 +160,8 @@ def _mapped_promises(syntax: Syntax, call: Node, name: str) -> Iterator[Finding]
         assert body is not None
         hint = f"Write: .map({_short(shown, 40)} => () => {_short(' '.join(syntax.text_of(body).split()), 80)})"
     yield _warn(
-        syntax, callback, "promise_not_function", "S30",
-        f"{name}() takes functions; this gives it promises that run already, so no cap and no cancellation reaches them.",
+        syntax, callback, ("promise_not_function", "S30"),
+        f"{name}() takes functions; {_STARTED.format(name)}.",
         hint,
     )  # fmt: skip
 
@@ -176,7 +173,7 @@ def _pipeline(syntax: Syntax, call: Node) -> Iterator[Finding]:
     first = bare(given[0])
     if first.type in _NEVER_LIST or _promise_name(syntax, first):
         yield _warn(
-            syntax, first, "not_an_array", "S32",
+            syntax, first, ("not_an_array", "S32"),
             "pipeline() takes an array of items first, then one function for each stage.",
             "Write: await pipeline(items, (item) => agent(`… ${item}`))",
         )  # fmt: skip
@@ -187,7 +184,7 @@ def _pipeline(syntax: Syntax, call: Node) -> Iterator[Finding]:
             yield from _join_options(syntax, stage, "pipeline")
         elif _promise_name(syntax, stage) is not None or stage.type in _NEVER_TEXT - _FUNCTION_KINDS:
             yield _warn(
-                syntax, stage, "not_a_function", "S32",
+                syntax, stage, ("not_a_function", "S32"),
                 "A stage of pipeline() is a function of (previous, item, index).",
                 f"Write: (previous, item) => {_short(' '.join(syntax.text_of(stage).split()), 80)}",
             )  # fmt: skip
@@ -197,7 +194,7 @@ def _join_options(syntax: Syntax, options: Node | None, name: str) -> Iterator[F
     for key_name, key, _ in members(syntax, options) if options is not None else ():
         if key_name not in JOIN_OPTIONS:
             yield _warn(
-                syntax, key, "unknown_option", "S34",
+                syntax, key, ("unknown_option", "S34"),
                 f"{name}() has no option `{_short(key_name)}`; it is ignored.{near(key_name, JOIN_OPTIONS)}",
                 f"Known options: {', '.join(JOIN_OPTIONS)}.",
             )  # fmt: skip
@@ -218,5 +215,5 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def _warn(syntax: Syntax, node: Node, code: str, rule: str, message: str, hint: str) -> Finding:
-    return Finding("warning", code, rule, node.start_byte, first_line_end(syntax, node), message, hint)
+def _warn(syntax: Syntax, node: Node, code_and_rule: tuple[str, str], message: str, hint: str) -> Finding:
+    return Finding("warning", *code_and_rule, node.start_byte, first_line_end(syntax, node), message, hint)
