@@ -439,7 +439,7 @@ class Dispatcher:
             usage = _usage(error.fields["usage"])
         else:
             usage = live.so_far
-        live.usage += usage
+        live.usage = usage if live.usage is NO_USAGE else live.usage + usage
         live.so_far = NO_USAGE
         if live.has_reserved:
             self._budget.spend(live.job.call, usage)

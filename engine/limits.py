@@ -140,35 +140,38 @@ class Budget:
         """
         if call in self._reserved:
             raise EngineBug(f"call {call} reserved twice")
-        caps, want = self.caps, self._mean(model)
-        tokens, usd = want.output_tokens, want.cost_usd
-        if caps.tokens is not None:
-            left = caps.tokens - self.paid.output_tokens - self._reserved_tokens
-            if left <= 0:
-                return False
-            tokens = min(tokens, left)
-        if caps.cost_usd is not None:
-            left_usd = caps.cost_usd - self.paid.cost_usd - self._reserved_usd
-            if left_usd <= 0:
-                return False
-            usd = min(usd, left_usd)
-        self._set(call, Usage(0, tokens, usd))
+        share = self._share(model)
+        if share is None:
+            return False
+        self._set(call, share)
         if not is_counted:
             self.agents += 1
         return True
 
+    def _share(self, model: str) -> Usage | None:
+        """What a call with `model` reserves now, or None while there is no room. Without a cap, nobody makes room."""
+        caps = self.caps
+        if caps.tokens is None and caps.cost_usd is None:
+            return NO_USAGE
+        want = self._mean(model)
+        tokens, usd = want.output_tokens, want.cost_usd
+        if caps.tokens is not None:
+            tokens = min(tokens, left := caps.tokens - self.paid.output_tokens - self._reserved_tokens)
+            if left <= 0:
+                return None
+        if caps.cost_usd is not None:
+            usd = min(usd, left_usd := caps.cost_usd - self.paid.cost_usd - self._reserved_usd)
+            if left_usd <= 0:
+                return None
+        return Usage(0, tokens, usd)
+
     def spend(self, call: int, usage: Usage) -> None:
         """Books what an attempt of an open call cost; its reservation shrinks by as much."""
-        held = self._reserved[call]
         self.paid += usage
-        self._set(
-            call,
-            Usage(
-                0,
-                max(0, held.output_tokens - usage.output_tokens),
-                max(0.0, held.cost_usd - usage.cost_usd),
-            ),
-        )
+        held = self._reserved[call]
+        if held is not NO_USAGE:
+            tokens = max(0, held.output_tokens - usage.output_tokens)
+            self._set(call, Usage(0, tokens, max(0.0, held.cost_usd - usage.cost_usd)))
 
     def close(self, call: int) -> None:
         """Gives the rest of the reservation back. What was really paid is booked by `spend`."""
