@@ -90,6 +90,5 @@ def test_without_the_model_the_default_backend_says_how_to_get_it(installed: Pat
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "pip install 'pawl-engine[local]'" in done.stderr
-    assert "pawl model pull" in done.stderr
+    assert 'Hint: Run: pip install "pawl-engine[local]" && pawl model pull' in done.stderr
     assert "Traceback" not in done.stderr
