@@ -20,13 +20,14 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from engine.errors import JournalError, PawlError, UsageError
+from engine.errors import JournalError, UsageError
 from engine.journal import failures, lease, proof, reading, schema, state, transfer, upkeep, writing
-from engine.journal.grouping import FaultPoint, Group, GroupWriter, no_fault
-from engine.journal.lease import Bell, RunLock
+from engine.journal.grouping import FaultPoint, no_fault
+from engine.journal.lease import RunLock
 from engine.journal.reading import ModelUsage, RunRow
 from engine.journal.state import State
 from engine.journal.upkeep import Freed
+from engine.journal.writer import SqliteWriter
 from engine.journal.writing import Pen
 from engine.values import (
     AttemptRow,
@@ -42,16 +43,12 @@ from engine.values import (
     RunStatus,
     SettlementRow,
     Usage,
-    VersionEnd,
     VersionInfo,
     check_run_id,
 )
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-
-POLL_S = 1.0
-"""How often an owner looks for control messages by itself: for those from machines that its bell does not reach."""
 
 LOCK_PATIENCE_S = 0.25
 """How long a resume tries for the lock: somebody may hold it only to ask, or be just about to give it back."""
@@ -380,6 +377,10 @@ class SqliteJournal:
         """
         return await self.write(lambda connection: transfer.import_run(connection, path))
 
+    def dropped(self, writer: SqliteWriter) -> None:
+        """The writer gave its lease back."""
+        self._writers.discard(writer)
+
     # Connections
 
     async def read(self, work: Work[T], missing: T) -> T:
@@ -484,112 +485,6 @@ class SqliteJournal:
             owner=f"{current.host}:{current.pid}" if is_driven else None,
             extra={"updated_at": current.beat_at},
         )
-
-
-class SqliteWriter(GroupWriter):
-    """See `engine.ports.Writer`. Made by `SqliteJournal.create_run` and `resume_run`."""
-
-    def __init__(self, journal: SqliteJournal, pen: Pen, lock: RunLock) -> None:
-        super().__init__(pen.state.version, journal.fault)
-        self._journal = journal
-        self._pen = pen
-        self._lock = lock
-        self._status = RunStatus.RUNNING
-        self._active_before_ms = pen.state.active_ms
-        self._active_s = 0.0
-        self._active_since = time.monotonic()
-        self._written_at = self._active_since
-        self._loop = asyncio.get_running_loop()
-        self._on_control: Callable[[], None] | None = None
-        self._looks: set[asyncio.Task[None]] = set()
-        self._seen_version: int | None = None
-        self._bell = Bell.hang(journal.locks, pen.run_id)
-        if self._bell is not None:
-            self._loop.add_reader(self._bell.fd, self._rang)
-        self._ticking = self._loop.call_later(POLL_S, self._tick)
-
-    async def _commit(self, group: Group) -> None:
-        end = next((row for row in group.rows if isinstance(row, VersionEnd)), None) if self._is_ended else None
-        active_ms = self._active_before_ms + (self._active_so_far_ms() if end is None else end.active_ms)
-        status = self._status if end is None else end.status
-
-        def commit(connection: sqlite3.Connection) -> None:
-            self._pen.commit(
-                connection,
-                group.rows,
-                now_ms=self._journal.now_ms(),
-                active_ms=active_ms,
-                status=status,
-                fault=self._fault,
-            )
-
-        await self._journal.write(commit)
-        self._written_at = time.monotonic()
-
-    def _note_status(self, status: RunStatus) -> None:
-        """A run that waits for people does not use up its minutes."""
-        self._active_s, self._active_since = self._active_so_far_ms() / 1000, time.monotonic()
-        self._status = status
-
-    def _active_so_far_ms(self) -> int:
-        since = time.monotonic() - self._active_since if self._status is RunStatus.RUNNING else 0.0
-        return int((self._active_s + since) * 1000)
-
-    # Control messages
-
-    async def controls(self) -> Sequence[Control]:
-        run = self._pen.run
-        return await self._journal.read(lambda connection: reading.controls(connection, run), [])
-
-    def on_control(self, callback: Callable[[], None]) -> None:
-        self._on_control = callback
-        self._seen_version = None
-        self._look()
-
-    def _rang(self) -> None:
-        if self._bell is not None:
-            self._bell.hush()
-        if self._on_control is not None:
-            self._on_control()
-
-    def _tick(self) -> None:
-        self._ticking = self._loop.call_later(POLL_S, self._tick)
-        if time.monotonic() - self._written_at >= lease.BEAT_S:
-            self._want_commit()
-        if self._on_control is not None and not self._looks:
-            self._look()
-
-    def _look(self) -> None:
-        task = self._loop.create_task(self._look_for_controls(), name="journal look for controls")
-        self._looks.add(task)
-        task.add_done_callback(self._looks.discard)
-
-    async def _look_for_controls(self) -> None:
-        def is_pending(connection: sqlite3.Connection) -> bool:
-            # Changes when any other connection commits: usually nothing happened, and this is all that is asked.
-            (data_version,) = connection.execute("PRAGMA data_version").fetchone()
-            if data_version == self._seen_version:
-                return False
-            self._seen_version = data_version
-            return bool(reading.controls(connection, self._pen.run))
-
-        with contextlib.suppress(PawlError):  # whoever reads or writes next meets the same error, and can say so
-            if await self._journal.read(is_pending, False) and self._on_control is not None:
-                self._on_control()
-
-    # The end
-
-    def _release(self, *, is_tidy: bool) -> None:
-        self._ticking.cancel()
-        for task in self._looks:
-            task.cancel()
-        self._on_control = None
-        if self._bell is not None:
-            if self._bell.fd >= 0 and not self._loop.is_closed():
-                self._loop.remove_reader(self._bell.fd)
-            self._bell.take_down(remove=is_tidy)
-        self._lock.release(remove=is_tidy)
-        self._journal._writers.discard(self)
 
 
 def _prepare_writing(connection: sqlite3.Connection, path: Path) -> None:

@@ -19,8 +19,9 @@ from support.journals import LARGE_TEXT, attempt_row, call_row, new_version, set
 
 from engine.errors import JournalError, LeaseLost, PawlError, UsageError
 from engine.journal import codec, lease, schema
-from engine.journal.sqlite import SqliteJournal, SqliteWriter
+from engine.journal.sqlite import SqliteJournal
 from engine.journal.state import State
+from engine.journal.writer import SqliteWriter
 from engine.values import DeliveryRow, EventRow, LoadRow, RunStatus
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "journal"
@@ -224,7 +225,7 @@ async def test_a_heartbeat_is_written_while_nothing_happens(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "BEAT_S", 0.0)
-    monkeypatch.setattr("engine.journal.sqlite.POLL_S", 0.01)
+    monkeypatch.setattr("engine.journal.writer.POLL_S", 0.01)
     await start(journal)
     first = (await journal.run_info("run-1")).active_ms
     patient_until = time.monotonic() + 10
@@ -279,7 +280,7 @@ await journal.close()
 async def test_without_a_bell_a_message_is_found_all_the_same(
     journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.journal.sqlite.POLL_S", 0.05)
+    monkeypatch.setattr("engine.journal.writer.POLL_S", 0.05)
     monkeypatch.setattr(lease.os, "mkfifo", raise_unsupported)
     writer = await start(journal)
     assert not lease.bell_path(journal.locks, "run-1").exists()
