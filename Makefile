@@ -29,7 +29,7 @@ run: model
 test: setup model
 	@$(BIN)/python -m pytest -q --require-model $(ARGS)
 
-test-ng: $(NG)/.stamp
+test-ng: setup $(NG)/.stamp
 	@$(BIN)/python tests/support/same_tests.py $(BIN)/python $(NG)/bin/python $(wildcard $(NG_TESTS))
 	@$(NG)/bin/python -m pytest -q $(wildcard $(NG_TESTS)) $(ARGS)
 
