@@ -433,12 +433,12 @@ class Dispatcher:
             self._failed(live, error)
 
     def _book(self, live: _Live, answer: AgentAnswer | None, error: BaseException | None) -> None:
+        usage = live.so_far
         if answer is not None:
             usage = answer.usage
         elif isinstance(error, PawlError) and "usage" in error.fields:
-            usage = _usage(error.fields["usage"])
-        else:
-            usage = live.so_far
+            # What the last round told before it broke may not be in it.
+            usage = max(usage, _usage(error.fields["usage"]), key=lambda told: (told.output_tokens, told.cost_usd))
         live.usage = usage if live.usage is NO_USAGE else live.usage + usage
         live.so_far = NO_USAGE
         if live.has_reserved:

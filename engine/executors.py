@@ -14,6 +14,7 @@ from engine.errors import UsageError
 from engine.retrying import RetryPolicy
 from engine.settings import AgentSettings
 from engine.values import AgentAnswer, AgentDefinition, AgentRequest, CallKind, Json
+from engine.workspace import Workspace
 
 Emit: TypeAlias = Callable[[dict[str, Json]], None]
 """Progress: `{"tokens": n}` or `{"usage": {…}}` so far, `{"tool": name}`, `{"waiting": why}`, `{"session": id}`."""
@@ -92,6 +93,9 @@ class HostEffect:
         return AgentAnswer(await self._run(job, emit))
 
 
+NOT_YET = ("tools", "goal", "check", "candidates")
+"""Options of S26, S70 and S71 that need a tool loop. Refused, for a call that ignored them would look like success."""
+
 Ask: TypeAlias = Callable[[AgentRequest, Emit], Awaitable[AgentAnswer]]
 """Asks one backend until the answer fits the request or the rounds are used up (`engine/agents/answer.py`)."""
 
@@ -126,8 +130,20 @@ class Agents:
         return model or self.default_model
 
     def check(self, job: Job) -> None:
-        """Raises for an unknown `agentType` or backend (S24) and for a schema that nothing can satisfy (S22)."""
+        """Raises for what cannot work, before anything is spent.
+
+        An option of a later version, an unknown `agentType`, backend or folder (S24, S26), a schema that nothing can
+        satisfy (S22).
+        """
+        for name in NOT_YET:
+            if name in job.content:
+                raise UsageError(
+                    f"agent() option '{name}' is not in this version of Pawl.",
+                    code="unsupported_option",
+                    hint="Leave it out; what it would promise cannot be kept yet.",
+                )
         self._definition(job)
+        self._folder(job)
         self.find(self.backend(job))
         if (schema := job.content.get("schema")) is not None:
             self.check_schema(schema)
@@ -146,14 +162,13 @@ class Agents:
     def request(self, job: Job, attempt: int) -> AgentRequest:
         """What a backend gets for this attempt."""
         content = job.content
-        cwd = content.get("cwd")
         return AgentRequest(
             run_id=self.run_id,
             call=job.call,
             identity=job.identity,
             attempt=attempt,
             prompt=content["prompt"],
-            workspace=f"{self.workspace}/{cwd}" if cwd else self.workspace,
+            workspace=self._folder(job),
             schema=content.get("schema"),
             model=self.model(job),
             effort=content.get("effort") or self.default_effort,
@@ -161,6 +176,10 @@ class Agents:
             label=job.label,
             session=job.session,
         )
+
+    def _folder(self, job: Job) -> str:
+        cwd = job.content.get("cwd")
+        return self.workspace if cwd is None else Workspace(self.workspace).folder(cwd)
 
     def _definition(self, job: Job) -> AgentDefinition | None:
         name = job.content.get("agentType")

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from engine.effects.ask import Questions
 from engine.effects.check import Checks
 from engine.effects.files import Files
-from engine.effects.workspace import Workspace
 from engine.executors import Emit, HostEffect, Job
 from engine.ports import Clock
 from engine.values import CallKind, Json
+from engine.workspace import Workspace
 
 __all__ = ["Checks", "Files", "Questions", "Workspace", "host_effects", "simulated_effects"]
 

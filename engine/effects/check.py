@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from engine.effects.workspace import Workspace
 from engine.errors import UsageError
 from engine.executors import Emit, Job
 from engine.ports import Clock
 from engine.processes import run_shell
 from engine.values import Json
+from engine.workspace import Workspace
 
 TIMEOUT_MINUTES = 10.0
 """Without `timeoutMinutes`: longer than most test suites, shorter than an agent's own time."""

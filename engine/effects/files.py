@@ -24,7 +24,7 @@ from engine.values import Json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.effects.workspace import Workspace
+    from engine.workspace import Workspace
 
 FILE_BYTES = 16 << 20
 """The largest file that a script can read or write; what crosses into the sandbox is a JSON string of it."""

@@ -15,8 +15,8 @@ import stat
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from engine.effects.workspace import Workspace, is_hidden
 from engine.errors import UsageError
+from engine.workspace import Workspace, is_hidden
 
 MOST_MATCHES = 100_000
 """More is a pattern that went wrong, and a value that no prompt can hold."""
