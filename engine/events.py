@@ -11,6 +11,10 @@ from typing import ClassVar, TypeAlias
 from engine.values import Json
 
 
+WARNINGS_THAT_DEGRADE = frozenset({"swallowed_error", "dependency_failed", "not_awaited"})
+"""Codes of logged warnings that make a run degraded, beside what its agents' outcomes say."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Event:
     kind: ClassVar[str] = ""

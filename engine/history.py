@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.errors import UsageError
+from engine.events import WARNINGS_THAT_DEGRADE
 from engine.options import RunResult
 from engine.ports import Journal
 from engine.values import (
@@ -35,9 +36,6 @@ from engine.values import (
 
 SUBJECT = ("prompt", "command", "question", "path", "pattern", "ms")
 """The member of a request's content that tells most about it, by kind of call."""
-
-WARNINGS_THAT_DEGRADE = frozenset({"swallowed_error", "dependency_failed", "not_awaited"})
-"""Codes of logged warnings that make a run degraded beside what its agents' outcomes say."""
 
 
 def parse_reference(text: str) -> tuple[str, int | None]:
@@ -393,6 +391,7 @@ def shown(reading: Reading, *, with_calls: bool) -> dict[str, Json]:
         ],
         "args": parsed(reading.version.args) if reading.version.args is not None else None,
         "has_args": reading.version.args is not None,
+        "caps": caps(reading.version),
         "settings": reading.version.settings,
         "permissions": list(reading.version.permissions),
         "engine": reading.version.engine,
@@ -412,6 +411,11 @@ def shown(reading: Reading, *, with_calls: bool) -> dict[str, Json]:
     if with_calls:
         out["calls"] = [view.to_json() for view in views]
     return out
+
+
+def caps(version: VersionInfo) -> dict[str, Json]:
+    """The caps that were in force, as `RunStarted.caps` has them."""
+    return {name: version.settings.get(name) for name in ("concurrency", "agents", "tokens", "cost_usd", "minutes")}
 
 
 def _script(version: VersionInfo) -> dict[str, Json]:

@@ -46,8 +46,9 @@ class Follower:
             event = _logged(row)
             if event is not None:
                 tell(("log", row.seq, 0), 1, max(start, row.at), event)
+        phases = _phase_starts(reading)
         for view in history.calls(reading):
-            for rank, at, event in _steps(view, start):
+            for rank, at, event in _steps(view, max(start, phases.get(view.phase, 0))):
                 tell((event.kind, view.call, rank), rank, at, event)
         found.sort(key=lambda entry: entry[:3])
         events = [entry[3] for entry in found]
@@ -74,7 +75,7 @@ def _started(reading: Reading) -> RunStarted:
         description=str(version.meta.get("description", "")),
         phases=tuple(titles),
         backend=str(version.settings.get("backend") or ""),
-        caps=dict(version.settings.get("caps") or {}),
+        caps=history.caps(version),
         reusable=0,
         at=version.started_at,
     )
@@ -96,6 +97,16 @@ def _logged(row: EventRow) -> Event | None:
             body.get("line"),
         )
     return None  # a kind that a newer program recorded
+
+
+def _phase_starts(reading: Reading) -> dict[str | None, int]:
+    """When each phase began. A request's time is the script's clock, which stands still between deliveries and starts
+    before this version did: without this, a resumed run's calls would be told before their phases."""
+    starts: dict[str | None, int] = {}
+    for row in reading.events:
+        if row.kind == PhaseStarted.kind:
+            starts.setdefault((parsed(row.body) or {}).get("title"), row.at)
+    return starts
 
 
 def _steps(view: CallView, start: int) -> list[tuple[int, int, Event]]:

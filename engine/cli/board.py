@@ -10,6 +10,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from engine.events import (
+    WARNINGS_THAT_DEGRADE,
     CallProgressed,
     CallRequested,
     CallSettled,
@@ -21,7 +22,6 @@ from engine.events import (
     RunStarted,
     RunStatusChanged,
 )
-from engine.history import WARNINGS_THAT_DEGRADE
 from engine.values import NO_USAGE, CallKind, Json, Outcome, Usage
 
 KEPT_PER_PHASE = 8

@@ -40,7 +40,9 @@ async def _checked(engine: Engine, name: str, *, is_portable: bool) -> tuple[dic
 
     try:
         source = script_source(name, engine.project)
-        report = await engine.check(source.text, file=str(source.path or name), portable=is_portable)
+        report = await engine.check(
+            source.text, file=name if source.path is not None else source.name, portable=is_portable
+        )
     except ScriptError as error:
         problem = {
             "severity": "error",

@@ -75,8 +75,7 @@ def _facts(reading: Reading, told: Mapping[str, Json]) -> Iterator[str]:
     yield f"paid         {wording.used(result.usage) or 'nothing'}" + (
         f"; in all versions {wording.used(info.paid) or 'nothing'}" if info.versions > 1 else ""
     )
-    if caps := told["settings"].get("caps"):
-        yield f"caps         {wording.caps(caps)}"
+    yield f"caps         {wording.caps(told['caps'])}"
     if backend := told["settings"].get("backend"):
         yield f"backend      {backend}" + (f", model {m}" if (m := told["settings"].get("model")) else "")
     yield f"allowed      {', '.join(version.permissions) or 'no host effects'}"

@@ -91,7 +91,7 @@ def version(number: int = 1, started_at: int = T0, end: VersionEnd | None = None
         script_path="flows/a.js",
         meta={"name": "a", "description": "d", "phases": [{"title": "Find"}]},
         args=None,
-        settings={"backend": "sample", "caps": {"agents": 1000, "concurrency": 16}},
+        settings={"backend": "sample", "agents": 1000, "concurrency": 16},
         engine={"sandbox": "seccomp"},
         permissions=("check",),
         started_at=started_at,
