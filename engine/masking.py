@@ -1,8 +1,8 @@
 """Finds secrets in what enters a run and puts `[secret:KIND]` in their place, before anything is recorded (I9).
 
 What is masked is the same for the journal, the script, events and logs: a value is masked once, where it enters. Known
-are shapes of keys, values of named environment variables, and the user's own patterns. Secrets that are encrypted, split
-or encoded are not seen; docs/backends.md says so.
+are shapes of keys, values of named environment variables, and the user's own patterns. Secrets that are encrypted,
+split or encoded are not seen; docs/backends.md says so.
 
 Every shape is found in time linear in the text (bounded or possessive counts): the text is a stranger's (I5). Few texts
 hold a secret, so a shape's expression runs only when one of its plain marks is in the text.
@@ -158,7 +158,8 @@ class Masker:
                 target[key], found = self.mask_text(part)
                 hits += [Hit(hit.kind, place) for hit in found]
             elif isinstance(part, dict):
-                target[key] = copy = {}
+                copy: dict[str, Json] = {}
+                target[key] = copy
                 for name, member in part.items():
                     masked, found = self.mask_text(name)
                     while masked in copy:  # two secrets of a kind as keys: keep both members

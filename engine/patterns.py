@@ -447,6 +447,49 @@ class Pattern:
         """
         return _example(self.tree, random, longer)
 
+    def plain(self) -> str | None:
+        """The pattern written with bracketed classes, groups and counts alone, for makers of grammars.
+
+        What it matches, the pattern matches, in printable ASCII without quotes; not the other way round. Without
+        anchors: it is for whole strings. None where that cannot be written.
+        """
+        try:
+            return _plain(self.tree, is_first=True, is_last=True)
+        except PatternError:
+            return None
+
+
+_PLAIN_RANGES: _Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E))
+_PLAIN_REPEATS = 12
+
+
+def _plain(node: _Node, *, is_first: bool, is_last: bool) -> str:
+    if isinstance(node, _Chars):
+        pairs = [(max(a, low), min(b, high)) for low, high in node.ranges for a, b in _PLAIN_RANGES]
+        ranges = [f"{_class_char(low)}-{_class_char(high)}" for low, high in pairs if low <= high]
+        if not ranges:
+            raise PatternError("no printable character fits")
+        return f"[{''.join(ranges)}]"
+    if isinstance(node, _Sequence):
+        last = len(node.parts) - 1
+        return "".join(
+            _plain(part, is_first=is_first and at == 0, is_last=is_last and at == last)
+            for at, part in enumerate(node.parts)
+        )
+    if isinstance(node, _Choice):
+        branches = [_plain(branch, is_first=is_first, is_last=is_last) for branch in node.branches]
+        return f"({'|'.join(branches)})"
+    if isinstance(node, _Repeat):
+        most = node.least + _PLAIN_REPEATS if node.most is None else node.most
+        return f"({_plain(node.body, is_first=False, is_last=False)}){{{node.least},{most}}}"
+    if (node.kind == "^" and is_first) or (node.kind == "$" and is_last):
+        return ""
+    raise PatternError("an anchor inside")
+
+
+def _class_char(code: int) -> str:
+    return chr(code) if chr(code).isalnum() else f"\\x{code:02X}"
+
 
 def _example(node: _Node, random: Random, longer: int) -> str:
     if isinstance(node, _Chars):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from engine.patterns import compile_pattern
 from engine.values import Json
 
 _COPIED = ("type", "enum", "const", "required", "description", "title")
@@ -21,11 +22,12 @@ _FORMAT_PATTERNS = {
     "ipv4": r"^10\.[0-9]\.[0-9]\.[0-9]$",
 }
 _MAX_ENUMERATED = 50
+_USUAL_RANGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a string and an array may hold where the schema leaves it open."""
+    """How much a string and an array may hold where the schema leaves it open; whether patterns are followed."""
 
     characters: int = 240
     items: int = 4
@@ -55,7 +57,7 @@ def bounded(schema: Json, bounds: Bounds) -> Json:
     if "array" in kinds:
         _bound_array(schema, out, bounds)
     if {"integer", "number"} & set(kinds):
-        _bound_number(schema, out, is_alone=len(kinds) == 1)
+        _bound_number(schema, out, kinds)
     if "object" in kinds:
         # A key of its own invention is the model's first mistake; where the schema asks for some, let it.
         extra = schema.get("additionalProperties")
@@ -68,8 +70,9 @@ def bounded(schema: Json, bounds: Bounds) -> Json:
 
 def _bound_string(schema: dict[str, Json], out: dict[str, Json], bounds: Bounds) -> None:
     pattern = schema.get("pattern") or _FORMAT_PATTERNS.get(schema.get("format", ""))
-    if bounds.has_patterns and pattern and pattern.startswith("^") and pattern.endswith("$"):
-        out["pattern"] = pattern
+    plain = compile_pattern(pattern).plain() if bounds.has_patterns and pattern else None
+    if plain is not None:
+        out["pattern"] = f"^{plain}$"
     elif bounds.has_patterns and schema.get("format") in _GRAMMAR_FORMATS:
         out["format"] = schema["format"]
     else:
@@ -91,12 +94,12 @@ def _bound_array(schema: dict[str, Json], out: dict[str, Json], bounds: Bounds) 
     out["maxItems"] = min(schema.get("maxItems", math.inf), max(usual, least))
 
 
-def _bound_number(schema: dict[str, Json], out: dict[str, Json], *, is_alone: bool) -> None:
+def _bound_number(schema: dict[str, Json], out: dict[str, Json], kinds: list[str]) -> None:
     """Grammars keep whole numbers in a range, not decimals."""
     low = max((_whole(schema, key) for key in ("minimum", "exclusiveMinimum")), default=-math.inf)
     high = -max((_whole(schema, key) for key in ("maximum", "exclusiveMaximum")), default=-math.inf)
     step = schema.get("multipleOf")
-    if low > high or not is_alone or (math.isinf(low) and math.isinf(high) and not step):
+    if low > high or len(kinds) > 1 or (math.isinf(low) and math.isinf(high) and not step and "integer" not in kinds):
         return
     if step:
         first = 0 if math.isinf(low) else math.ceil(low / step)
@@ -106,11 +109,10 @@ def _bound_number(schema: dict[str, Json], out: dict[str, Json], *, is_alone: bo
             out.pop("type")
             out["enum"] = [int(m) if float(m).is_integer() else m for m in multiples]
         return
-    out["type"] = "integer"
-    if not math.isinf(low):
-        out["minimum"] = int(low)
-    if not math.isinf(high):
-        out["maximum"] = int(high)
+    # An open end invites rows of digits.
+    if math.isinf(low):
+        low = min(0, high - _USUAL_RANGE)
+    out.update({"type": "integer", "minimum": int(low), "maximum": int(min(high, low + _USUAL_RANGE))})
 
 
 def _whole(schema: dict[str, Json], key: str) -> float:

@@ -11,6 +11,7 @@ here, so what leaves is valid or an honest error.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import hashlib
 import os
@@ -33,12 +34,15 @@ SLOTS = 2
 """Calls computed at once. More share the same cores; the rest wait here, in order."""
 CONTEXT_TOKENS = 4096
 """Prompt and answer of one call: llama.cpp divides its context among the slots."""
+BATCH_TOKENS = 128
+"""Of a prompt, read at a stretch, about a second. A cancelled call is noticed in between."""
 ANSWER_TOKENS = 384
 """An answer's most tokens, some 5 s. The model has little more to say."""
 
-_TRIES = (Bounds(), Bounds(characters=120, items=2), Bounds(characters=60, items=1, has_patterns=False))
+_TRIES = (Bounds(), Bounds(characters=120, items=2), Bounds(characters=60, items=1))
 """For a structured answer that does not fit: again, shorter, with another seed."""
 _PROGRESS_TOKENS = 16
+_LONGEST_STOP_S = 5.0
 
 
 class LocalBackend:
@@ -52,7 +56,9 @@ class LocalBackend:
         self._server: Any = None
         self._loading = asyncio.Lock()
         self._slots = asyncio.Semaphore(SLOTS)
-        self._running: dict[threading.Event, asyncio.Future[None]] = {}
+        self._running: dict[threading.Event, tuple[threading.Thread, asyncio.Future[None]]] = {}
+        # A thread inside the model while the interpreter goes away would crash the process.
+        atexit.register(self._stop_threads)
 
     async def run(self, request: AgentRequest, emit: Callable[[dict[str, Json]], None]) -> AgentAnswer:
         async with self._loading:
@@ -65,12 +71,18 @@ class LocalBackend:
 
     async def close(self) -> None:
         """Stops what runs and frees the model."""
-        ended = list(self._running.values())
         for stop in self._running:
             stop.set()
-        if ended:
-            await asyncio.wait(ended)
+        if self._running:
+            await asyncio.wait([ended for _, ended in self._running.values()])
+        atexit.unregister(self._stop_threads)
         self._server = None  # its destructor frees the model and closes the library's port
+
+    def _stop_threads(self) -> None:
+        for stop in list(self._running):
+            stop.set()
+        for thread, _ in list(self._running.values()):
+            thread.join(_LONGEST_STOP_S)
 
     async def _object(
         self, request: AgentRequest, schema: dict[str, Json], emit: Callable[[dict[str, Json]], None]
@@ -100,7 +112,6 @@ class LocalBackend:
         loop, stop = asyncio.get_running_loop(), threading.Event()
         done: asyncio.Future[tuple[str, Usage]] = loop.create_future()
         ended: asyncio.Future[None] = loop.create_future()
-        self._running[stop] = ended
 
         def end() -> None:
             # The slot is given back when the thread has ended, which may be after the call was cancelled.
@@ -125,7 +136,9 @@ class LocalBackend:
             finally:
                 _on_loop(loop, end)
 
-        threading.Thread(target=work, name="pawl-local", daemon=True).start()
+        thread = threading.Thread(target=work, name="pawl-local", daemon=True)
+        self._running[stop] = (thread, ended)
+        thread.start()
         try:
             return await done
         finally:
@@ -142,6 +155,7 @@ def _load(path: Path) -> Any:
     params.model.path = str(path)
     params.n_ctx = CONTEXT_TOKENS * SLOTS
     params.n_parallel = SLOTS
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.verbosity = -1
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
@@ -171,6 +185,7 @@ def _call(request: AgentRequest, grammar: Json, attempt: int) -> dict[str, Json]
         "seed": int.from_bytes(seed) >> 1,
         "stream": True,
         "stream_options": {"include_usage": True},
+        "return_progress": True,  # a sign of life while a long prompt is read: the moment to notice a cancellation
         "cache_prompt": False,  # what other calls left in a slot must not change this answer
     }
     if grammar is not None:
@@ -204,9 +219,8 @@ def _generate(
     except ValueError:
         if "response_format" not in call:
             raise
-        # A grammar that the library cannot make: let it write any JSON, and judge that.
-        free = {**call, "response_format": {"type": "json_object"}}
-        server.handle_chat_completions(free, on_chunk)
+        # The library cannot make a grammar of this schema: let it write any JSON, and judge that.
+        server.handle_chat_completions({**call, "response_format": {"type": "json_object"}}, on_chunk)
     if errors:
         raise _error(errors[0])
     usage = Usage(counts.get("prompt_tokens", 0), counts.get("completion_tokens", len(pieces)))
