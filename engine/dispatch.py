@@ -270,9 +270,17 @@ class Dispatcher:
         """Starts no more agents. Attempts that run go on to their end; `running` says when there are none left."""
         self._is_paused = True
 
+    def only_questions(self) -> bool:
+        """Whether nothing but people can move the run on."""
+        return 0 < self._questions == len(self._live)
+
     def running(self) -> list[int]:
-        """Calls with an attempt under way, in order of submission."""
-        return [call for call, live in self._live.items() if live.is_started]
+        """Calls with an attempt under way that ends by itself (not a question), in order of submission."""
+        return [call for call, live in self._live.items() if live.is_started and live.job.kind is not CallKind.ASK]
+
+    def only_questions(self) -> bool:
+        """Whether nothing but people can move the run on: every call that is left is a question."""
+        return 0 < self._questions == len(self._live)
 
     async def stop(self) -> list[int]:
         """Stops everything, waits until nothing is left, and gives the calls that were started and cut off.
@@ -624,13 +632,12 @@ class Dispatcher:
     def _watch_minutes(self) -> None:
         """Keeps the stopwatch: it stands while only people can move the run on. Arms the alarm of the minutes cap."""
         driven = self._budget.driven
-        is_waiting_for_people = 0 < self._questions == len(self._live)
-        if is_waiting_for_people and driven.is_running:
+        if self.only_questions() and driven.is_running:
             driven.stop()
             if self._minutes_alarm is not None:
                 self._minutes_alarm.cancel()
                 self._minutes_alarm = None
-        elif not is_waiting_for_people:
+        elif not self.only_questions():
             driven.start()
             if self._minutes_alarm is None and (left_s := self._budget.minutes_left_s()):
                 self._minutes_alarm = self._clock.call_later(left_s, self._minutes_are_up)

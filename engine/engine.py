@@ -221,15 +221,16 @@ class Engine:
         """
         if run_id is not None:
             check_run_id(run_id)
+        masker = self._masker()
+        script, args = _masked(script, args, masker)
         checked = await setup.prepare(script, args, self.settings.sandbox)
         try:
             effective = setup.effective(options, checked.script.meta, self.settings)
             backends = await self._backends(effective, simulate=simulate)
-            masker = self._masker()
             foreign = await self._foreign(reuse_from)
             now = self._clock.now_ms()
             new_id = run_id or make_run_id(now)
-            version = self._new_version(script, checked, args, effective, now, masker)
+            version = self._new_version(script, checked, args, effective, now)
             writer = await self.journal.create_run(
                 new_id, name=checked.script.meta.name, project=str(self.project), version=version
             )
@@ -261,7 +262,6 @@ class Engine:
         run_id, number = await self._resumable(run)
         base = await self.journal.version(run_id, number)
         first = base if base.version == 1 else await self.journal.version(run_id, 1)
-        info = await self.journal.run_info(run_id)
         if await self.journal.is_driven(run_id):
             raise JournalError(
                 f"Run {run_id} is driven by a live process.",
@@ -269,25 +269,32 @@ class Engine:
                 hint=f"Watch it with `pawl watch {run_id}`, or end it with `pawl cancel {run_id}`.",
                 run_id=run_id,
             )
-        source = script or setup.recorded_source(base)
-        given = setup.recorded_args(base) if args is UNSET else args
+        masker = self._masker()
+        source, given = _masked(
+            script or setup.recorded_source(base), setup.recorded_args(base) if args is UNSET else args, masker
+        )
         checked = await setup.prepare(source, given, self.settings.sandbox)
         try:
             effective = setup.resumed(options, setup.recorded(base), self.settings)
             backends = await self._backends(effective, simulate=False)
-            masker = self._masker()
             now = self._clock.now_ms()
-            version = self._new_version(source, checked, given, effective, now, masker)
+            version = self._new_version(source, checked, given, effective, now)
             retired = await self._to_retire(run_id, how.rerun)
             writer = await self.journal.resume_run(run_id, version)
-            if retired:
-                await writer.retire(retired)
-            records = await self.journal.records(run_id)
         except BaseException:
             await checked.sandbox.close()
             raise
-        plan = _Plan(run_id, first.started_at, records, [], info.paid, info.agents, info.active_ms)
-        return self._drive(checked, effective, writer, plan, version, backends, masker, options, how)
+        try:
+            if retired:
+                await writer.retire(retired)
+            records = await self.journal.records(run_id)
+            info = await self.journal.run_info(run_id)
+            plan = _Plan(run_id, first.started_at, records, [], info.paid, info.agents, info.active_ms)
+            return self._drive(checked, effective, writer, plan, version, backends, masker, options, how)
+        except BaseException:
+            writer.forget()
+            await checked.sandbox.close()
+            raise
 
     async def replay(self, run: str) -> RunResult:
         """Runs a version's script again from the journal alone. Calls nobody, writes nothing.
@@ -352,11 +359,9 @@ class Engine:
         sent = await self.journal.send_control(run_id, kind, call, value)
         if not await self.journal.is_driven(run_id):
             return f"Nobody drives run {run_id} now: `{kind}` takes effect when it is resumed."
-        deadline = time.monotonic() + CONTROL_WAIT_S
-        while (outcome := await self.journal.control_outcome(sent.control_id)) is None:
-            if time.monotonic() > deadline:
-                return f"Sent; run {run_id} has not acted on it yet."
-            await asyncio.sleep(0.02)
+        outcome = await self.journal.await_outcome(sent.control_id, timeout_s=CONTROL_WAIT_S)
+        if outcome is None:
+            return f"Sent; run {run_id} has not acted on it yet."
         if outcome == "ok":
             return f"Run {run_id}: {kind}{'' if call is None else f' of call {call}'} done."
         if outcome == "delivered":
@@ -434,9 +439,9 @@ class Engine:
             raise _already_delivered(info.run_id, call)
 
     def _new_version(
-        self, source: ScriptSource, checked: Checked, args: Json, effective: Effective, now: int, masker: Masks
+        self, source: ScriptSource, checked: Checked, args: Json, effective: Effective, now: int
     ) -> NewVersion:
-        text = None if args is UNSET else canonical(masker.mask_json(args)[0])
+        text = None if args is UNSET else canonical(args)
         return NewVersion(
             script=source.text.encode(),
             script_path=None if source.path is None else str(source.path),
@@ -687,6 +692,13 @@ class Engine:
             return ScriptError(loop.mask(thrown["message"]), code=code, **place)
         fields = {"name": thrown["name"], "thrown_code": thrown["code"]} if thrown["code"] else {"name": thrown["name"]}
         return ScriptError(message, code="script_threw", **fields, **place)
+
+
+def _masked(script: ScriptSource, args: Json, masker: Masks) -> tuple[ScriptSource, Json]:
+    """What enters the run, without the secrets that the settings know of: the text that runs is the text on record (I9)."""
+    text = masker.mask_json(script.text)[0]
+    source = script if text == script.text else ScriptSource(text=text, path=script.path, name=script.name)
+    return source, args if args is UNSET else masker.mask_json(args)[0]
 
 
 def make_run_id(now_ms: int) -> str:

@@ -222,7 +222,7 @@ class RunLoop:
 
     async def _turns(self) -> Ending:
         try:
-            self._controls_arrived()
+            await self._fetch_controls()  # what was sent while nobody drove the run
             await self._sandbox.start(self._script.code, self._script.setup)
             await self._take_chunks()
             while True:
@@ -246,13 +246,12 @@ class RunLoop:
                     )
                 elif isinstance(self._plan, ReplayPlan):
                     return Ending(RunStatus.INTERRUPTED)  # as far as the recorded version came
-                elif self._mail:
-                    await self._read_mail()
+                elif self._mail and await self._read_mail():
+                    pass
                 elif (ending := self._stuck()) is not None:
                     return ending
                 else:
-                    self._wake.clear()
-                    await self._wake.wait()
+                    await self._wait()
         except SandboxDied as death:
             return Ending(RunStatus.FAILED, error=ScriptError(str(death), code=f"sandbox_{death.kind}"))
         except ops.HostileFrame as frame:
@@ -263,6 +262,18 @@ class RunLoop:
         except ScriptError as error:
             return Ending(RunStatus.FAILED, error=error)
 
+    async def _wait(self) -> None:
+        """Until something settles or somebody speaks. While only people can move the run on, it says so."""
+        is_waiting = self.dispatcher.only_questions()
+        if is_waiting:
+            self._writer.mark(RunStatus.WAITING)
+            self._tell(RunStatusChanged("waiting", self._clock.now_ms(), "for a person"))
+        self._wake.clear()
+        await self._wake.wait()
+        if is_waiting:
+            self._writer.mark(RunStatus.RUNNING)
+            self._tell(RunStatusChanged("running", self._clock.now_ms()))
+
     def _stuck(self) -> Ending | None:
         """Whether there is nothing to wait for in this process: a pause that is complete, or only questions left."""
         if self._in_commit:
@@ -271,7 +282,7 @@ class RunLoop:
             return Ending(RunStatus.PAUSED)
         if self._can_wait_for_people:
             return None
-        asked = [c for c in self._open.values() if c.kind is CallKind.ASK and c.settlement is None]
+        asked = [c for c in self._open.values() if c.is_asked and c.settlement is None]
         if len(asked) < len(self._open) or any("default" in (c.content or {}) for c in asked):
             return None
         return Ending(RunStatus.PAUSED, waiting_for=[(c.number, str((c.content or {}).get("question"))) for c in asked])
@@ -358,7 +369,7 @@ class RunLoop:
 
     def _requested(self, op: ops.Call) -> None:
         kind = CallKind(op.kind)
-        content, hits = self._masker.mask_json(op.content)
+        (content, label, phase), hits = self._masker.mask_json([op.content, op.label, op.phase])
         if hits:
             self.warn(f"A secret in a request of {op.kind}() was masked.", code="masked")
         definition = self._definitions.get(str(content["agentType"])) if "agentType" in content else None
@@ -390,7 +401,7 @@ class RunLoop:
             lane=op.lane,
             kind=kind,
             content=None if isinstance(decision, Reuse) else content,
-            label=op.label,
+            label=label,
             line=op.line,
             is_full=op.full,
             hash=decision.hash,
@@ -411,8 +422,8 @@ class RunLoop:
                 key,
                 history,
                 occurrence,
-                op.label,
-                op.phase,
+                label,
+                phase,
                 canonical(content) if is_new else b"",
                 self._logical_ms,
             )
@@ -425,9 +436,9 @@ class RunLoop:
         if self._explained is not None:
             self._explain(call, content, decision, op.lane)
         if self._emit is not None:
-            label = op.label or _short(content)
+            shown = label or _short(content)
             path = self._lanes.path(op.lane)
-            self._emit(CallRequested(call.number, op.kind, label, op.phase, path, self._clock.now_ms()))
+            self._emit(CallRequested(call.number, op.kind, shown, phase, path, self._clock.now_ms()))
 
     def _take_over(self, call: OpenCall) -> None:
         """A record of another run becomes one of this run's: with its place in the order, at no cost."""
@@ -477,7 +488,7 @@ class RunLoop:
         self._lanes.join(op.first)
 
     def _phase(self, op: ops.Phase) -> None:
-        self._tell(PhaseStarted(op.title, self._clock.now_ms()))
+        self._tell(PhaseStarted(self.mask(op.title), self._clock.now_ms()))
 
     def _said(self, op: ops.Said) -> None:
         text, hits = self._masker.mask_json(op.text)
@@ -556,7 +567,12 @@ class RunLoop:
     def progressed(self, call: int, body: dict[str, Json]) -> None:
         """What a running call tells; nothing of it is kept."""
         known = self._by_call.get(call)
-        if known is None or self._emit is None:
+        if known is None:
+            return
+        if "question" in body:
+            known.is_asked = True
+            self._wake.set()
+        if self._emit is None:
             return
         waiting = body.get("waiting")
         tokens, tool = body.get("tokens"), body.get("tool")
@@ -631,10 +647,26 @@ class RunLoop:
                 self._mail.append(message)
                 self._wake.set()
 
-    async def _read_mail(self) -> None:
+    async def _read_mail(self) -> bool:
+        """Acts on messages that name a call; one that answers a question not asked yet stays. Whether any was read."""
+        waiting = deque[Control]()
+        has_read = False
         while self._mail:
             message = self._mail.popleft()
+            call = self._by_number.get(message.call or 0)
+            if (
+                message.kind == "answer"
+                and call is not None
+                and call.is_dispatched
+                and not call.is_asked
+                and call.settlement is None
+            ):
+                waiting.append(message)
+                continue
+            has_read = True
             await self._writer.acted(message.control_id, self._obey(message))
+        self._mail.extendleft(reversed(waiting))
+        return has_read
 
     def _obey(self, message: Control) -> str:
         """Carries out a control message that names a call; the word goes back to who sent it."""
