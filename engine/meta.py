@@ -95,7 +95,7 @@ def near(word: str, known: tuple[str, ...]) -> str:
     from difflib import get_close_matches
 
     lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
     return f" Did you mean `{lower[found[0]]}`?" if found else ""
 
 

@@ -229,23 +229,33 @@ def _refused(source: SourceText, parsed: Parsed, failure: CompileFailure) -> Dia
     """The engine's refusal, with the column and the reason that the parser has for the same line."""
     found = _explanation(source, parsed, failure)
     if found is not None:
-        is_generic = found.code == "syntax"
-        message = f"{failure.message}." if is_generic else f"{found.message} The engine says: {failure.message}."
+        message, start, end = f"{found.message} The engine says: {failure.message}.", found.start, found.end
+        if found.code == "syntax":  # the parser knows no better than where, and the engine may name the token
+            message = f"Syntax error: {failure.message}."
+            token = _token(failure).encode()
+            line_end = source.data.find(b"\n", start)
+            at = source.data.find(token, start, line_end if line_end >= 0 else len(source.data)) if token else -1
+            start, end = (at, at + len(token)) if at >= 0 else (start, end)
         return Diagnostic.at(
-            source, found.start, found.end,
+            source, start, end,
             severity="error", code=found.code, message=message, hint=found.hint, rule=found.rule,
         )  # fmt: skip
     line = min(failure.line or 1, source.line_count)
     text = source.line(line)
-    token = failure.message.rpartition(": '")[2].removesuffix("'") if failure.message.endswith("'") else ""
-    at = text.find(token) if token else -1
+    word = _token(failure)
+    at = text.find(word) if word else -1
     if at < 0:
-        at, token = len(text) - len(text.lstrip()), text.strip()
+        at, word = len(text) - len(text.lstrip()), text.strip()
     if failure.line is not None and failure.line > source.line_count:  # it ended inside our wrapper
-        at, token = len(text), ""
-    excerpt = source.excerpt(Span(line, at + 1, line, at + len(token) + 1))
-    message, end = f"{failure.message}.", at + max(1, len(token)) + 1
+        at, word = len(text), ""
+    excerpt = source.excerpt(Span(line, at + 1, line, at + len(word) + 1))
+    message, end = f"Syntax error: {failure.message}.", at + max(1, len(word)) + 1
     return Diagnostic("error", "syntax", message, line, at + 1, line, end, *excerpt, "", "S01")
+
+
+def _token(failure: CompileFailure) -> str:
+    """The token that the engine's message ends with, as in `unexpected token in expression: '*'`."""
+    return failure.message.rpartition(": '")[2].removesuffix("'") if failure.message.endswith("'") else ""
 
 
 def _explanation(source: SourceText, parsed: Parsed, failure: CompileFailure) -> Found | None:

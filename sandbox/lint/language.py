@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_BROKEN = 20
 MAX_CHILDREN = 10_000
 _CLOSING = {"(": ")", "[": "]", "{": "}", "${": "}", "`": "`", "'": "'", '"': '"'}
+_CLOSERS = (")", "]", "}")
 _QUOTES = ("'", '"')
 _TYPESCRIPT_WORDS = frozenset(
     {"interface", "type", "enum", "as", "satisfies", "declare", "namespace", "abstract", "implements", "readonly"}
@@ -60,30 +61,33 @@ def _stumble(syntax: Syntax, node: Node) -> Finding:
         )
     end = syntax.text.find(b"\n", node.start_byte, node.end_byte)
     end = node.end_byte if end < 0 else end
-    token = node.children[0] if node.child_count == 1 else node
-    if token.type in (")", "]", "}") or (syntax.text_of(node) in (")", "]", "}")):
-        message = f"This {syntax.text_of(token)} closes nothing."
-        return Finding("error", "unopened", "S01", node.start_byte, end, message, "Remove it, or add what it closes.")
-    opening = _unclosed(node)
-    if opening is not None:
-        return _not_closed(opening)
-    if _is_typescript(syntax, node):
-        return Finding(
-            "error", "typescript", "S01", node.start_byte, end, "This looks like TypeScript.", _TYPESCRIPT_HINT
-        )
+    lonely = _lonely(node)
+    if lonely is not None:
+        return _closes_nothing(lonely) if lonely.type in _CLOSERS else _not_closed(lonely)
+    word = _typescript_word(syntax, node)
+    if word is not None:
+        return Finding("error", "typescript", "S01", *word, "This looks like TypeScript.", _TYPESCRIPT_HINT)
     excerpt = " ".join(syntax.text[node.start_byte : end].decode("utf-8", "replace").split())[:40]
     return Finding("error", "syntax", "S01", node.start_byte, end, f"`{excerpt}` does not fit here.", "")
 
 
-def _unclosed(node: Node) -> Node | None:
-    """The last bracket or quote inside this node that nothing closes."""
+def _lonely(node: Node) -> Node | None:
+    """The first closing bracket inside this node that closes nothing, else the last opening one that nothing closes."""
     opened: list[Node] = []
-    for child in islice(node.children, MAX_CHILDREN):
+    for child in islice(node.children, MAX_CHILDREN) if node.child_count else (node,):
         if opened and child.type == _CLOSING[opened[-1].type]:
             opened.pop()
         elif child.type in _CLOSING:
             opened.append(child)
+        elif child.type in _CLOSERS and not opened:
+            return child
     return opened[-1] if opened else None
+
+
+def _closes_nothing(closing: Node) -> Finding:
+    message = f"This {closing.type} closes nothing."
+    hint = "Remove it, or add what it closes."
+    return Finding("error", "unopened", "S01", closing.start_byte, closing.end_byte, message, hint)
 
 
 def _not_closed(opening: Node) -> Finding:
@@ -96,24 +100,24 @@ def _not_closed(opening: Node) -> Finding:
     return Finding("error", "unclosed", "S01", opening.start_byte, opening.end_byte, message, hint)
 
 
-def _is_typescript(syntax: Syntax, node: Node) -> bool:
-    """Whether a `:` that starts a type, or a word that only TypeScript has, is at this place."""
+def _typescript_word(syntax: Syntax, node: Node) -> tuple[int, int] | None:
+    """Where the `:` that starts a type, or a word that only TypeScript has, is near this place; None without one."""
     around = node.parent or node
     tokens = [*node.children[:8], node.prev_sibling, node.next_sibling, *around.children[:8]]
     for token in tokens:
-        if token is None:
-            continue
-        if token.child_count == 0 and syntax.text_of(token) in _TYPESCRIPT_WORDS:
-            return True
+        if token is not None and token.child_count == 0 and syntax.text_of(token) in _TYPESCRIPT_WORDS:
+            return token.start_byte, token.end_byte
     line_start = syntax.text.rfind(b"\n", 0, node.start_byte) + 1
-    before = syntax.text[line_start : node.start_byte].split()
-    if before and before[0].decode("utf-8", "replace") in _TYPESCRIPT_WORDS:
-        return True
-    is_annotated = around.type in ("labeled_statement", "variable_declarator", "formal_parameters", "arrow_function")
-    return is_annotated and (
-        any(token is not None and token.type == ":" for token in tokens)
-        or b":" in syntax.text[node.start_byte : node.end_byte]
-    )
+    first = syntax.text[line_start : node.start_byte].split(maxsplit=1)[:1]
+    if first and first[0].decode("utf-8", "replace") in _TYPESCRIPT_WORDS:
+        at = syntax.text.index(first[0], line_start)
+        return at, at + len(first[0])
+    if around.type not in ("labeled_statement", "variable_declarator", "formal_parameters", "arrow_function"):
+        return None
+    line_end = syntax.text.find(b"\n", node.start_byte)
+    line_end = len(syntax.text) if line_end < 0 else line_end
+    colon = syntax.text.find(b":", around.start_byte, line_end)
+    return (colon, colon + 1) if colon >= 0 else None
 
 
 def _beyond_the_engine(syntax: Syntax) -> Iterator[Finding]:
