@@ -28,11 +28,13 @@ from engine.effects import Questions, Workspace, host_effects, simulated_effects
 from engine.errors import EngineBug, JournalError, LimitReached, PawlError, ReplayDiffers, RunStateError, ScriptError
 from engine.events import Event, RunEnded, RunStarted
 from engine.executors import Agents, Executor, HostEffect, Job
+from engine.faultpoints import FaultPoint, no_fault
 from engine.identity import canonical
 from engine.limits import Budget, Caps, DrivenTime
 from engine.loading import Loader, Resolved
 from engine.options import UNSET, Explained, ResumeOptions, RunOptions, RunResult
 from engine.permissions import NotPermitted
+from engine.project import keep_out_of_git
 from engine.ports import Journal, Writer
 from engine.replay import ReplayPlan, ResumePlan
 from engine.run import Ending, Masks, RunLoop
@@ -139,11 +141,12 @@ class _Plan:
 class Engine:
     """A project and its journal. Use it with `async with`; one engine drives any number of runs."""
 
-    def __init__(self, project: Path, journal: Journal, settings: Settings) -> None:
+    def __init__(self, project: Path, journal: Journal, settings: Settings, *, fault: FaultPoint = no_fault) -> None:
         self.project = project
         self.journal = journal
         self.settings = settings
         self._clock = SystemClock()
+        self._fault = fault
         self._handles: set[RunHandle] = set()
 
     @classmethod
@@ -153,8 +156,12 @@ class Engine:
         *,
         journal: Path | Journal | None = None,
         settings: Settings | None = None,
+        fault: FaultPoint = no_fault,
     ) -> Engine:
         """Opens the project at or above `project` (the current folder by default); nothing is created yet.
+
+        Args:
+            fault: for tests; see `engine.faultpoints`.
 
         Raises:
             UsageError: config.toml or a PAWL_* variable does not fit.
@@ -170,8 +177,8 @@ class Engine:
         if isinstance(journal, Path):
             from engine.journal.sqlite import SqliteJournal
 
-            journal = SqliteJournal(journal)
-        return cls(root, journal, settings)
+            journal = SqliteJournal(journal, fault=fault)
+        return cls(root, journal, settings, fault=fault)
 
     async def __aenter__(self) -> Engine:
         return self
@@ -231,6 +238,7 @@ class Engine:
             now = self._clock.now_ms()
             new_id = run_id or make_run_id(now)
             version = self._new_version(script, checked, args, effective, now)
+            keep_out_of_git(self.project)
             writer = await self.journal.create_run(
                 new_id, name=checked.script.meta.name, project=str(self.project), version=version
             )
@@ -675,6 +683,7 @@ class Engine:
             answers=answers,
             can_wait_for_people=can_wait,
             explained=explained,
+            fault=self._fault,
             timers_wait=timers_wait,
         )
 

@@ -31,6 +31,7 @@ from engine.events import (
     RunStatusChanged,
 )
 from engine.executors import Job
+from engine.faultpoints import FaultPoint, no_fault
 from engine.identity import call_identity, call_key, canonical
 from engine.lanes import Lanes
 from engine.loading import Loader
@@ -116,6 +117,7 @@ class RunLoop:
         timers_wait: bool = True,
         can_wait_for_people: bool = False,
         explained: list[Explained] | None = None,
+        fault: FaultPoint = no_fault,
     ) -> None:
         """
         Args:
@@ -140,6 +142,7 @@ class RunLoop:
         self._timers_wait = timers_wait
         self._can_wait_for_people = can_wait_for_people
         self._explained = explained
+        self._fault = fault
         self._logical_ms = started_at
         self._next_call = next_call
         self._next_order = next_order
@@ -223,6 +226,7 @@ class RunLoop:
     async def _turns(self) -> Ending:
         try:
             await self._fetch_controls()  # what was sent while nobody drove the run
+            self._fault("before_start")
             await self._sandbox.start(self._script.code, self._script.setup)
             await self._take_chunks()
             while True:
@@ -231,6 +235,7 @@ class RunLoop:
                 if self._wanted in (RunStatus.INTERRUPTED, RunStatus.CANCELLED):
                     return Ending(self._wanted)
                 if self._finished is not None:
+                    self._fault("before_end")
                     return self._ending(self._finished)
                 if self._loads:
                     await self._answer_load(self._loads.popleft())
@@ -319,12 +324,14 @@ class RunLoop:
             await self._writer.flush()
             self._must_flush = False
         records = tuple(self._open[handle].call for handle in batch.calls[: len(items)])
+        self._fault("before_deliver")
         await self._sandbox.deliver(items, stop_on_request=batch.stop_on_request)
         consumed = await self._take_chunks()
         if not 0 < consumed <= len(items):
             raise ops.HostileFrame(f"the sandbox took {consumed} of {len(items)} deliveries")
         self._writer.add(DeliveryRow(self._positions, records[:consumed]))
         self._positions += consumed
+        self._fault("after_deliver")
         if consumed < len(batch.calls):
             self._plan.undelivered(batch, consumed)
 

@@ -8,14 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 from engine.errors import EngineBug, LeaseLost, PawlError
+from engine.faultpoints import FaultPoint
 from engine.values import Row, RunStatus, VersionEnd
-
-FaultPoint: TypeAlias = Callable[[str], None]
-"""Called with the name of a point that was reached: `before_commit`, `after_commit`, `before_callbacks`."""
-
-
-def no_fault(_point: str) -> None:
-    """Nothing is armed."""
 
 
 class Retired(NamedTuple):

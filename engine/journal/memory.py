@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from engine.errors import EngineBug, JournalError, LeaseLost, UsageError
-from engine.journal.grouping import Acted, Entry, FaultPoint, Group, GroupWriter, Retired, no_fault
+from engine.faultpoints import FaultPoint, no_fault
+from engine.journal.grouping import Acted, Entry, Group, GroupWriter, Retired
 from engine.values import (
     NO_USAGE,
     AttemptRow,

@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from engine.errors import JournalError, UsageError
+from engine.faultpoints import FaultPoint, no_fault
 from engine.journal import failures, lease, proof, reading, schema, state, transfer, upkeep, writing
-from engine.journal.grouping import FaultPoint, no_fault
 from engine.journal.lease import RunLock
 from engine.journal.reading import ModelUsage, RunRow
 from engine.journal.state import State

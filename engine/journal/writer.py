@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from engine.errors import PawlError
+from engine.faultpoints import FaultPoint
 from engine.journal import lease, reading
-from engine.journal.grouping import FaultPoint, Group, GroupWriter
+from engine.journal.grouping import Group, GroupWriter
 from engine.journal.lease import Bell, RunLock
 from engine.journal.writing import Pen
 from engine.values import Control, RunStatus, VersionEnd

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from engine.errors import EngineBug
+from engine.faultpoints import FaultPoint
 from engine.journal import codec, state
-from engine.journal.grouping import Acted, Entry, FaultPoint, Retired
+from engine.journal.grouping import Acted, Entry, Retired
 from engine.journal.state import State
 from engine.values import (
     AttemptRow,
