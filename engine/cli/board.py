@@ -111,6 +111,10 @@ class Board:
             case _:
                 pass
 
+    def open_questions(self) -> list[int]:
+        """Calls of `ask()` without an answer, whether or not they got as far as being asked."""
+        return [line.call for line in self.lines.values() if line.kind == CallKind.ASK]
+
     def _phase(self, title: str | None) -> Phase:
         return self.phases.setdefault(title, Phase(title))
 

@@ -15,6 +15,7 @@ from engine.cli.inputs import EFFECTS
 from engine.cli.streams import Output, one_line
 from engine.errors import UsageError
 from engine.options import RunOptions
+from engine.settings import ConfirmSettings
 from engine.values import RunInfo
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ async def _confirm_size(engine: Engine, script: ScriptSource, options: RunOption
     if backend in FREE_BACKENDS or options.max_agents is not None or options.max_cost_usd is not None:
         return
     limits = engine.settings.confirm
-    last = await _last_run(engine, script)
-    if last is None or (last.agents <= limits.agents and last.paid.cost_usd <= limits.cost_usd):
+    last = await _last_run(engine, script, limits)
+    if last is None or not _is_large(last, limits):
         return
     size = f"its last run made {wording.count(last.agents, 'agent call')} for {wording.money(last.paid.cost_usd)}"
     if not options.is_interactive:
@@ -85,16 +86,20 @@ async def _confirm_size(engine: Engine, script: ScriptSource, options: RunOption
         raise UsageError("not started: you said no", code="not_confirmed")
 
 
-async def _last_run(engine: Engine, script: ScriptSource) -> RunInfo | None:
-    looked_at = 0
-    name = ((await engine.check(script.text, file=script.name)).meta or {}).get("name")
+async def _last_run(engine: Engine, script: ScriptSource, limits: ConfirmSettings) -> RunInfo | None:
+    recent: list[RunInfo] = []
     async for info in engine.journal.runs():
-        if info.name == name:
-            return info
-        looked_at += 1
-        if looked_at >= RUNS_LOOKED_AT:
-            return None
-    return None
+        recent.append(info)
+        if len(recent) >= RUNS_LOOKED_AT:
+            break
+    if not any(_is_large(info, limits) for info in recent):  # spares most starts the parse
+        return None
+    name = ((await engine.check(script.text, file=script.name)).meta or {}).get("name")
+    return next((info for info in recent if info.name == name), None)
+
+
+def _is_large(info: RunInfo, limits: ConfirmSettings) -> bool:
+    return info.agents > limits.agents or info.paid.cost_usd > limits.cost_usd
 
 
 async def _choice(question: str, letters: str) -> str:

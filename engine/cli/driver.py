@@ -209,7 +209,7 @@ def _what_next(shell: Shell, result: RunResult, view: View) -> Iterator[str]:
     resumable = result.status in (RunStatus.PAUSED, RunStatus.INTERRUPTED)
     limited = result.status is RunStatus.FAILED and result.exit_code == 3
     if resumable:
-        for call in view.board.questions:
+        for call in view.board.open_questions():
             yield f"Answer with: pawl answer {result.run_id} {call} VALUE{where(shell)}"
         yield f"Go on with: {resume_line(shell, result.run_id)}"
     elif limited:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.cli.command import Command, Shell, command
 from engine.errors import UsageError
+from engine.project import FOLDER, IGNORED
 
 CONFIG = """\
 # Settings of this project. Everything here may be left out; docs/config.md says what each key means.
@@ -31,13 +32,6 @@ CONFIG = """\
 # patterns = []                # regular expressions of your own
 """
 
-IGNORED = """\
-# Written by Pawl. The journal and logs stay on this machine; config.toml and workflows are worth sharing.
-/pawl.db*
-/logs/
-/locks/
-"""
-
 EXAMPLE = """\
 export const meta = {
   name: 'hello',
@@ -61,7 +55,7 @@ FILES = {"config.toml": CONFIG, ".gitignore": IGNORED, "workflows/hello.js": EXA
 @command("init", example="pawl init")
 def init(shell: Shell) -> None:
     """Set up a project here: .pawl/config.toml, a .gitignore and an example workflow. Overwrites nothing."""
-    folder = (shell.project or Path.cwd()) / ".pawl"
+    folder = (shell.project or Path.cwd()) / FOLDER
     there = [name for name in FILES if name != ".gitignore" and (folder / name).exists()]
     if there:
         raise UsageError(

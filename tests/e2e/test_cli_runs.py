@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,56 @@ class TestRun:
     def test_caps_are_shown_before_anything_starts(self, pawl: Pawl) -> None:
         done = pawl("run", pawl.script(THREE), "--backend", "sample", "--max-agents", "7", "--budget", "5000")
         assert "at most 7 agents, 16 at once, 5,000 output tokens" in done.err.splitlines()[0]
+
+    def test_the_journal_is_kept_out_of_git_and_only_where_it_is(self, pawl: Pawl) -> None:
+        script = pawl.script("return 1\n")
+        pawl("run", script, "--backend", "sample", "--journal", str(pawl.folder / "other.db"))
+        assert not (pawl.folder / ".pawl" / ".gitignore").exists()
+        pawl("run", script, "--backend", "sample")
+        assert "/pawl.db*" in (pawl.folder / ".pawl" / ".gitignore").read_text()
+
+    def test_it_loads_only_what_it_needs(self, pawl: Pawl) -> None:
+        code = "import sys; from engine.cli import main; main.run(sys.argv[1:]); sys.stderr.write('|' + ' '.join(sys.modules))"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "run", pawl.script(THREE), "--backend", "sample", "--json"],
+            cwd=pawl.folder,
+            env=pawl.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        loaded = set(done.stderr.rpartition("|")[2].split())
+        heavy = {
+            "rich",
+            "pydantic",
+            "httpx",
+            "structlog",
+            "jsonschema",
+            "xllamacpp",
+            "tree_sitter",
+            "quickjs",
+            "_quickjs",
+        }
+        assert loaded & heavy == set()
+        assert "engine.engine" in loaded
+
+    def test_without_a_backend_local_is_meant_and_refused_with_what_installs_it(self, pawl: Pawl) -> None:
+        done = pawl("run", pawl.script(THREE), "--json")
+        assert (done.code, done.json["error"]["code"]) == (2, "backend_missing")
+        assert "pawl model pull" in done.json["error"]["hint"]
+        assert pawl("runs", "--json").json == {"runs": []}
+
+    def test_a_workflow_that_was_large_is_confirmed(self, pawl: Pawl) -> None:
+        (pawl.folder / ".pawl" / "config.toml").write_text("[confirm]\nagents = 2\n")
+        script = pawl.script(THREE)
+        openai = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+        assert pawl("run", script, "--backend", "sample").code == 0
+        assert pawl("run", script, "--backend", "sample").code == 0, "sample costs nothing"
+        done = pawl("run", script, "--backend", "openai:m", "--json", **openai)
+        assert (done.code, done.json["error"]["code"]) == (2, "not_confirmed")
+        assert done.json["error"]["message"] == ("test.js is a large workflow: its last run made 3 agent calls for $0")
+        assert done.json["error"]["hint"] == "Confirm with --yes, or cap it: --max-agents N, --max-cost USD."
+        assert len(pawl("runs", "--json").json["runs"]) == 2
 
 
 class TestExitCodes:

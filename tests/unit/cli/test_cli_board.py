@@ -73,7 +73,7 @@ class TestBoard:
         found = board(started(), asked(1), ended(1, reused=True))
         assert (found.usage, found.reused, found.phases["Find"].reused) == (Usage(), 1, 1)
 
-    def test_I7_bad_ends_are_kept_with_their_reasons_but_skips_are_not_bad(self) -> None:  # noqa: N802
+    def test_I7_bad_ends_are_kept_with_their_reasons_but_skips_are_not_bad(self) -> None:
         found = board(
             started(),
             asked(1),

@@ -34,14 +34,12 @@ class Stdin:
         ('"quoted"', "quoted"),
     ],
 )
-def test_S42_args_are_json_if_they_parse_else_the_text(text: str | None, value: Any) -> None:  # noqa: N802
+def test_S42_args_are_json_if_they_parse_else_the_text(text: str | None, value: Any) -> None:
     found = inputs.args_value(text)
     assert found is value if value is UNSET else found == value
 
 
-def test_S42_args_come_from_a_file_or_standard_input(  # noqa: N802
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_S42_args_come_from_a_file_or_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.json").write_text('{"n": 1}')
     assert inputs.args_value(f"@{tmp_path / 'a.json'}") == {"n": 1}
     monkeypatch.setattr(sys, "stdin", Stdin(b"not json\n"))

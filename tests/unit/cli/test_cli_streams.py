@@ -78,7 +78,7 @@ def test_json_survives_any_encoding(value: str) -> None:
         assert json.loads(done.stdout.splitlines()[0].decode(encoding)) == value
 
 
-def test_the_C_locale_is_no_problem() -> None:  # noqa: N802
+def test_the_C_locale_is_no_problem() -> None:
     code = "from engine.cli.streams import Output, secure_descriptors; secure_descriptors(); Output().print('\\u2713')"
     done = python(code, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\\u2713\n", b"")
@@ -140,7 +140,7 @@ def test_a_closed_standard_error_is_silent() -> None:
     assert (done.returncode, done.stdout) == (0, b"here\n")
 
 
-def test_colour_is_for_terminals_and_NO_COLOR_wins(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_colour_is_for_terminals_and_NO_COLOR_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True

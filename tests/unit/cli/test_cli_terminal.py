@@ -106,7 +106,7 @@ class TestReadLine:
         ("not json", {"schema": {"type": "object"}}, "not json"),
     ],
 )
-def test_S61_what_is_typed_is_what_is_meant(typed: str, question: dict[str, Any], value: Any) -> None:  # noqa: N802
+def test_S61_what_is_typed_is_what_is_meant(typed: str, question: dict[str, Any], value: Any) -> None:
     assert meant(typed, question) == value
 
 
@@ -135,7 +135,7 @@ class Asked:
 
 
 class TestPrompter:
-    async def test_S61_a_question_is_asked_until_the_answer_fits(  # noqa: N802
+    async def test_S61_a_question_is_asked_until_the_answer_fits(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         asked = Asked(monkeypatch, {3: {"question": "which?\x07", "choices": ["a", "b"], "default": "a"}})
