@@ -270,10 +270,6 @@ class Dispatcher:
         """Starts no more agents. Attempts that run go on to their end; `running` says when there are none left."""
         self._is_paused = True
 
-    def only_questions(self) -> bool:
-        """Whether nothing but people can move the run on."""
-        return 0 < self._questions == len(self._live)
-
     def running(self) -> list[int]:
         """Calls with an attempt under way that ends by itself (not a question), in order of submission."""
         return [call for call, live in self._live.items() if live.is_started and live.job.kind is not CallKind.ASK]

@@ -9,133 +9,47 @@ async with Engine.open(Path(".")) as engine:
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import orjson
 
-from engine import setup
+from engine import setup, version
 from engine.checks import CheckReport
 from engine.clock import SystemClock
-from engine.dispatch import Dispatcher
-from engine.effects import Questions, Workspace, host_effects, simulated_effects
-from engine.errors import EngineBug, JournalError, LimitReached, PawlError, ReplayDiffers, RunStateError, ScriptError
-from engine.events import Event, RunEnded, RunStarted
-from engine.executors import Agents, Executor, HostEffect, Job
+from engine.errors import JournalError, PawlError, ReplayDiffers, RunStateError
 from engine.faultpoints import FaultPoint, no_fault
+from engine.handle import RunHandle
 from engine.identity import canonical
-from engine.limits import Budget, Caps, DrivenTime
-from engine.loading import Loader, Resolved
-from engine.options import UNSET, Explained, ResumeOptions, RunOptions, RunResult
-from engine.permissions import NotPermitted
+from engine.options import UNSET, ResumeOptions, RunOptions, RunResult
+from engine.ports import Journal
 from engine.project import keep_out_of_git
-from engine.ports import Journal, Writer
-from engine.replay import ReplayPlan, ResumePlan
-from engine.run import Ending, Masks, RunLoop
-from engine.run import Script as RunScript
+from engine.replay import ReplayPlan
+from engine.run import Ending, Masks
 from engine.settings import Settings
 from engine.setup import Checked, Effective
 from engine.values import (
     NO_USAGE,
     CallKind,
     Json,
-    LoadRow,
     NewVersion,
-    Outcome,
     Record,
     RunInfo,
     RunStatus,
-    Usage,
-    VersionEnd,
     VersionInfo,
     check_run_id,
 )
-from engine.workflows import ScriptSource, project_root, resolve_child
+from engine.version import Beginning
+from engine.workflows import ScriptSource, project_root
 from engine.writers import NoWriter
 
 __all__ = ["Engine", "RunHandle", "ScriptSource", "project_root"]
 
 CONTROL_WAIT_S = 5.0
 """How long `control` waits for a live run to act; it acts within 200 ms."""
-
-
-class RunHandle:
-    """A version of a run that this process drives. Made by `Engine`; `result()` must be awaited in the end."""
-
-    def __init__(self, run_id: str, version: int) -> None:
-        self.run_id = run_id
-        self.version = version
-        self._told: list[Event] = []
-        self._waiters: list[asyncio.Future[None]] = []
-        self._is_over = False
-        self._loop: RunLoop | None = None
-        self._task: asyncio.Task[RunResult] | None = None
-
-    async def events(self) -> AsyncIterator[Event]:
-        """What the run tells, from the start of this version to `RunEnded`. Any number of readers."""
-        at = 0
-        while True:
-            while at < len(self._told):
-                yield self._told[at]
-                at += 1
-            if self._is_over:
-                return
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
-
-    async def result(self) -> RunResult:
-        """How it ended.
-
-        Raises:
-            JournalError: the journal or the lease was lost; what was committed is safe.
-        """
-        assert self._task is not None
-        return await asyncio.shield(self._task)
-
-    def interrupt(self, *, status: RunStatus = RunStatus.INTERRUPTED) -> None:
-        """Starts no more agents, stops the running ones, ends the version as `status`. Resumable."""
-        if self._loop is not None:
-            self._loop.want(status)
-
-    def kill(self) -> None:
-        """Stops at once, without writing down how it ended: as good as a crash, and as harmless."""
-        if self._task is not None:
-            self._task.cancel()
-
-    def _tell(self, event: Event) -> None:
-        self._told.append(event)
-        if self._waiters:
-            self._wake_readers()
-
-    def _wake_readers(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    def _over(self, _: object) -> None:
-        self._is_over = True
-        self._wake_readers()
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What a version starts from, beside its script."""
-
-    run_id: str
-    created_at: int
-    records: list[Record]
-    foreign: list[Record]
-    paid: Usage = NO_USAGE
-    agents: int = 0
-    active_ms: int = 0
 
 
 class Engine:
@@ -192,9 +106,7 @@ class Engine:
         """Interrupts what still runs and closes the journal."""
         for handle in list(self._handles):
             handle.interrupt()
-            task = handle._task
-            if task is not None:
-                await asyncio.gather(task, return_exceptions=True)
+            await handle.ended()
         await self.journal.close()
 
     # ── scripts ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -233,21 +145,22 @@ class Engine:
         checked = await setup.prepare(script, args, self.settings.sandbox)
         try:
             effective = setup.effective(options, checked.script.meta, self.settings)
-            backends = await self._backends(effective, simulate=simulate)
+            backends = setup.open_backends(effective, self.settings)
             foreign = await self._foreign(reuse_from)
             now = self._clock.now_ms()
             new_id = run_id or make_run_id(now)
-            version = self._new_version(script, checked, args, effective, now)
-            keep_out_of_git(self.project)
+            new = _new_version(script, checked, args, effective, now)
+            keep_out_of_git(self.project, getattr(self.journal, "path", None))
             writer = await self.journal.create_run(
-                new_id, name=checked.script.meta.name, project=str(self.project), version=version
+                new_id, name=checked.script.meta.name, project=str(self.project), version=new
             )
         except BaseException:
             await checked.sandbox.close()
             raise
-        plan = _Plan(new_id, now, [], foreign)
-        return self._drive(
-            checked, effective, writer, plan, version, backends, masker, options, ResumeOptions(), simulate=simulate
+        begin = self._begin(new_id, now, checked, effective, masker, new.args)
+        begin.foreign = foreign
+        return self._held(
+            version.drive(begin, writer, backends, options=options, how=ResumeOptions(), simulate=simulate)
         )
 
     async def resume(
@@ -284,21 +197,21 @@ class Engine:
         checked = await setup.prepare(source, given, self.settings.sandbox)
         try:
             effective = setup.resumed(options, setup.recorded(base), self.settings)
-            backends = await self._backends(effective, simulate=False)
-            now = self._clock.now_ms()
-            version = self._new_version(source, checked, given, effective, now)
+            backends = setup.open_backends(effective, self.settings)
+            new = _new_version(source, checked, given, effective, self._clock.now_ms())
             retired = await self._to_retire(run_id, how.rerun)
-            writer = await self.journal.resume_run(run_id, version)
+            writer = await self.journal.resume_run(run_id, new)
         except BaseException:
             await checked.sandbox.close()
             raise
         try:
             if retired:
                 await writer.retire(retired)
-            records = await self.journal.records(run_id)
             info = await self.journal.run_info(run_id)
-            plan = _Plan(run_id, first.started_at, records, [], info.paid, info.agents, info.active_ms)
-            return self._drive(checked, effective, writer, plan, version, backends, masker, options, how)
+            begin = self._begin(run_id, first.started_at, checked, effective, masker, new.args)
+            begin.records = await self.journal.records(run_id)
+            begin.paid, begin.agents, begin.active_ms = info.paid, info.agents, info.active_ms
+            return self._held(version.drive(begin, writer, backends, options=options, how=how))
         except BaseException:
             writer.forget()
             await checked.sandbox.close()
@@ -322,24 +235,15 @@ class Engine:
                 await self.journal.calls(run_id, base.version), deliveries, await self.journal.records(run_id)
             )
             loads = {row.ref: row for row in await self.journal.loads(run_id, base.version)}
-            loop = self._loop(
-                checked,
-                effective,
-                NoWriter(base.version),
-                run_id,
-                first.started_at,
-                plan,
-                _no_dispatcher,
-                self._masker(),
-                recorded_loads=loads,
-            )
+            begin = self._begin(run_id, first.started_at, checked, effective, self._masker(), base.args)
+            loop = version.make_loop(begin, NoWriter(base.version), plan, version.no_dispatcher, recorded_loads=loads)
         except BaseException:
             await checked.sandbox.close()
             raise
         ending = await loop.drive()
         if plan.left and ending.status is not RunStatus.INTERRUPTED:
             raise ReplayDiffers(f"{plan.left} recorded requests were not made again.", left=plan.left)
-        _same_end(base, ending, lambda: self._error(ending, checked, loop))
+        _same_end(base, ending, version.error_of(ending, checked, loop))
         end = base.end
         return RunResult(
             run_id=run_id,
@@ -383,8 +287,33 @@ class Engine:
 
         return Masker(self.settings.secrets, os.environ)
 
-    async def _backends(self, effective: Effective, *, simulate: bool) -> setup.BackendPool:
-        return await setup.open_backends(effective, self.settings, simulate=simulate)
+    def _begin(  # noqa: PLR0917 - what every version starts from
+        self,
+        run_id: str,
+        created_at: int,
+        checked: Checked,
+        effective: Effective,
+        masker: Masks,
+        args: bytes | None,
+    ) -> Beginning:
+        return Beginning(
+            run_id,
+            created_at,
+            self.project,
+            self.settings,
+            checked,
+            effective,
+            masker,
+            args,
+            clock=self._clock,
+            fault=self._fault,
+        )
+
+    def _held(self, handle: RunHandle) -> RunHandle:
+        """Keeps a handle until its version is over, for `close`."""
+        self._handles.add(handle)
+        handle.when_over(lambda: self._handles.discard(handle))
+        return handle
 
     async def _foreign(self, reference: str | None) -> list[Record]:
         """The records that `--from` may take over: of one version, or of all."""
@@ -446,261 +375,18 @@ class Engine:
         if row.call in delivered:
             raise _already_delivered(info.run_id, call)
 
-    def _new_version(
-        self, source: ScriptSource, checked: Checked, args: Json, effective: Effective, now: int
-    ) -> NewVersion:
-        text = None if args is UNSET else canonical(args)
-        return NewVersion(
-            script=source.text.encode(),
-            script_path=None if source.path is None else str(source.path),
-            meta=checked.script.meta.raw,
-            args=text,
-            settings=effective.to_json(),
-            engine=checked.engine_info(),
-            permissions=tuple(sorted(effective.allow)),
-            started_at=now,
-        )
 
-    def _drive(
-        self,
-        checked: Checked,
-        effective: Effective,
-        writer: Writer,
-        start: _Plan,
-        version: NewVersion,
-        backends: setup.BackendPool,
-        masker: Masks,
-        options: RunOptions,
-        how: ResumeOptions,
-        *,
-        simulate: bool = False,
-    ) -> RunHandle:
-        explained: list[Explained] | None = [] if how.explain else None
-        plan = ResumePlan(start.records, policy=how.policy, keep_failures=how.keep_failures, foreign=start.foreign)
-        handle = RunHandle(start.run_id, writer.version)
-        driven = DrivenTime(self._clock.monotonic, before_ms=start.active_ms)
-        budget = Budget(effective.caps(), driven=driven, paid=start.paid, agents=start.agents)
-        for record in start.records:
-            row = record.settlement
-            if row is not None and record.kind == CallKind.AGENT and row.outcome == Outcome.OK:
-                budget.learn(row.model or row.backend or "", Usage(row.input_tokens, row.output_tokens, row.cost_usd))
-        questions = Questions(self._clock, setup.validate)
-        executors = self._executors(start.run_id, effective, backends, questions, simulate=simulate)
-
-        def make_dispatcher(loop: RunLoop) -> Dispatcher:
-            return Dispatcher(
-                executors=executors,
-                budget=budget,
-                clock=self._clock,
-                concurrency=effective.concurrency,
-                begin=loop.begin,
-                settled=loop.settled,
-                progress=loop.progressed,
-            )
-
-        loop = self._loop(
-            checked,
-            effective,
-            writer,
-            start.run_id,
-            start.created_at,
-            plan,
-            make_dispatcher,
-            masker,
-            args=version.args,
-            records=start.records,
-            foreign=start.foreign,
-            emit=handle._tell,
-            answers=questions.answer,
-            can_wait=options.is_interactive or options.is_detached,
-            explained=explained,
-            timers_wait=not simulate,
-        )
-        meta = checked.script.meta
-        handle._tell(
-            RunStarted(
-                start.run_id,
-                writer.version,
-                meta.name,
-                meta.description,
-                tuple(phase.title for phase in meta.phases),
-                effective.backend,
-                effective.caps_json(),
-                plan.reusable,
-                self._clock.now_ms(),
-            )
-        )
-        for warning in checked.script.warnings:
-            loop.warn(warning.message, code=warning.code, line=warning.line)
-        work = asyncio.get_running_loop().create_task(
-            self._finish(handle, loop, writer, checked, backends, budget, start, explained)
-        )
-        handle._loop, handle._task = loop, work
-        self._handles.add(handle)
-        work.add_done_callback(handle._over)
-        work.add_done_callback(lambda _: self._handles.discard(handle))
-        return handle
-
-    async def _finish(
-        self,
-        handle: RunHandle,
-        loop: RunLoop,
-        writer: Writer,
-        checked: Checked,
-        backends: setup.BackendPool,
-        budget: Budget,
-        start: _Plan,
-        explained: list[Explained] | None,
-    ) -> RunResult:
-        began = time.monotonic()
-        try:
-            ending = await loop.drive()
-            error = self._error(ending, checked, loop)
-            counts = loop.tally.counts()
-            usage = Usage(
-                budget.paid.input_tokens - start.paid.input_tokens,
-                budget.paid.output_tokens - start.paid.output_tokens,
-                budget.paid.cost_usd - start.paid.cost_usd,
-            )
-            end = VersionEnd(
-                status=ending.status,
-                result=ending.result,
-                error=None if error is None else error.to_json(),
-                degraded=loop.tally.is_degraded,
-                counts=counts,
-                usage=usage,
-                active_ms=budget.driven.ms() - start.active_ms,
-                ended_at=self._clock.now_ms(),
-            )
-            await writer.end(end)
-        except BaseException:
-            writer.forget()
-            raise
-        finally:
-            await backends.close()
-        result = RunResult(
-            run_id=handle.run_id,
-            version=handle.version,
-            status=ending.status,
-            result=None if ending.result is None else orjson.loads(ending.result),
-            error=end.error,
-            degraded=end.degraded,
-            agents=counts,
-            usage=usage,
-            run_usage=budget.paid,
-            seconds=time.monotonic() - began,
-            explained=tuple(explained or ()),
-        )
-        handle._tell(RunEnded(str(ending.status), result.to_json(), self._clock.now_ms()))
-        return result
-
-    def _executors(
-        self, run_id: str, effective: Effective, backends: setup.BackendPool, questions: Questions, *, simulate: bool
-    ) -> Mapping[CallKind, Executor]:
-        from engine.agents.definitions import known
-
-        workspace = Workspace(self.project)
-        out: dict[CallKind, Executor] = {}
-        effects = (
-            simulated_effects(workspace, setup.sample_value)
-            if simulate
-            else host_effects(workspace, questions, self._clock)
-        )
-        out.update(effects)
-        for kind in effects:
-            needed = NotPermitted.NEEDS[kind]
-            if needed not in effective.allow and not simulate:
-                out[kind] = NotPermitted(kind)
-        out[CallKind.TIMER] = HostEffect(_no_effect, name="timer")
-        out[CallKind.AGENT] = Agents(
-            run_id=run_id,
-            workspace=str(self.project),
-            default_backend=effective.backend,
-            find=backends.find,
-            check_schema=setup.check_schema,
-            settings=self.settings.agents,
-            default_model=effective.model,
-            default_effort=effective.effort,
-            definitions=known(),
-        )
-        return out
-
-    def _loop(
-        self,
-        checked: Checked,
-        effective: Effective,
-        writer: Writer,
-        run_id: str,
-        created_at: int,
-        plan: ResumePlan | ReplayPlan,
-        make_dispatcher: Callable[[RunLoop], Dispatcher],
-        masker: Masks,
-        *,
-        args: bytes | None = None,
-        records: list[Record] | None = None,
-        foreign: list[Record] | None = None,
-        recorded_loads: dict[str, LoadRow] | None = None,
-        emit: Callable[[Event], None] | None = None,
-        answers: Callable[[int, Json], None] = lambda call, value: None,
-        can_wait: bool = False,
-        explained: list[Explained] | None = None,
-        timers_wait: bool = True,
-    ) -> RunLoop:
-        from engine.agents.definitions import known
-
-        async def resolve(ref: dict[str, str]) -> Resolved:
-            return await setup.child(await resolve_child(ref, self.project), self.settings.sandbox)
-
-        orders = [r.settlement.order for r in [*(records or ()), *(foreign or ())] if r.settlement]
-        times = [r.settlement.settled_at for r in records or () if r.settlement]
-        loader = Loader(
-            checked.sandbox,
-            resolve,
-            recorded=recorded_loads,
-            main_path="" if checked.path is None else str(checked.path),
-        )
-        return RunLoop(
-            sandbox=checked.sandbox,
-            script=RunScript(
-                1,
-                setup.start_text(run_id, created_at, checked.args_text(args), effective, self.settings),
-                checked.script.source,
-            ),
-            plan=plan,
-            writer=writer,
-            clock=self._clock,
-            masker=masker,
-            loader=loader,
-            definitions=known(),
-            default_backend=effective.backend,
-            make_dispatcher=make_dispatcher,
-            started_at=created_at,
-            next_call=1 + max((r.call for r in records or ()), default=0),
-            next_order=1 + max(orders, default=0),
-            last_settled_at=max(times, default=created_at),
-            most_pending=self.settings.sandbox.pending_calls,
-            emit=emit,
-            answers=answers,
-            can_wait_for_people=can_wait,
-            explained=explained,
-            fault=self._fault,
-            timers_wait=timers_wait,
-        )
-
-    def _error(self, ending: Ending, checked: Checked, loop: RunLoop) -> PawlError | None:
-        """The error of a run that failed: ours, or what the script threw with its place in the script."""
-        if ending.thrown is None:
-            return ending.error
-        thrown = ending.thrown
-        message = loop.mask(f"{thrown['name'] or 'Error'}: {thrown['message']}")
-        if thrown["code"].startswith("limit_"):
-            return LimitReached(loop.mask(thrown["message"]), code=thrown["code"])
-        place = checked.place(thrown["stack"], loop.sources())
-        if thrown["code"] in ("not_json", "result_too_large"):
-            code = "result_not_json" if thrown["code"] == "not_json" else "result_too_large"
-            return ScriptError(loop.mask(thrown["message"]), code=code, **place)
-        fields = {"name": thrown["name"], "thrown_code": thrown["code"]} if thrown["code"] else {"name": thrown["name"]}
-        return ScriptError(message, code="script_threw", **fields, **place)
+def _new_version(source: ScriptSource, checked: Checked, args: Json, effective: Effective, now: int) -> NewVersion:
+    return NewVersion(
+        script=source.text.encode(),
+        script_path=None if source.path is None else str(source.path),
+        meta=checked.script.meta.raw,
+        args=None if args is UNSET else canonical(args),
+        settings=effective.to_json(),
+        engine=checked.engine_info(),
+        permissions=tuple(sorted(effective.allow)),
+        started_at=now,
+    )
 
 
 def _masked(script: ScriptSource, args: Json, masker: Masks) -> tuple[ScriptSource, Json]:
@@ -732,23 +418,7 @@ def _already_delivered(run_id: str, call: int | None) -> RunStateError:
     )
 
 
-def _no_dispatcher(loop: RunLoop) -> Dispatcher:
-    return Dispatcher(
-        executors={},
-        budget=Budget(Caps(), driven=DrivenTime(time.monotonic)),
-        clock=SystemClock(),
-        concurrency=1,
-        begin=loop.begin,
-        settled=loop.settled,
-        progress=loop.progressed,
-    )
-
-
-async def _no_effect(job: Job, emit: Callable[[dict[str, Json]], None]) -> Json:
-    raise EngineBug(f"timer {job.call} was run")
-
-
-def _same_end(base: VersionInfo, ending: Ending, error: Callable[[], PawlError | None]) -> None:
+def _same_end(base: VersionInfo, ending: Ending, found: PawlError | None) -> None:
     """Raises `ReplayDiffers` unless the replay ended as the recorded version did."""
     end = base.end
     if end is None or end.status not in (RunStatus.COMPLETED, RunStatus.FAILED):
@@ -757,7 +427,6 @@ def _same_end(base: VersionInfo, ending: Ending, error: Callable[[], PawlError |
         raise ReplayDiffers(f"The recorded run ended as {end.status}; the replay as {ending.status}.")
     if end.result != ending.result:
         raise ReplayDiffers("The result of the replay is not the recorded one.")
-    found = error()
     if end.error is not None and found is not None and end.error.get("message") != found.message:
         raise ReplayDiffers(
             f"The recorded run failed with {end.error.get('message')!r}; the replay with {found.message!r}."

@@ -41,8 +41,8 @@ class Log:
 
     def __init__(self, up: Log | None) -> None:
         self.up = up
-        self.cause = 0
-        self.total = 0
+        self.cause: int = 0
+        self.total: int = 0
         self.sums: list[int] | None = None
         self.ticks: list[int] | None = None
         self.taken: Past | None = None
@@ -298,8 +298,7 @@ class Lanes:
         log = self._live(self._lanes[lane]).log
         around = [*log.chain(), *(x.log for x in self._exposed)]
         for part in around:
-            around_taken = [part, *(part.taken or ())]
-            for each in around_taken:
+            for each in (part, *(part.taken or ())):
                 if each.cause:
                     return each.cause
         return 0

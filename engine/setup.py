@@ -18,7 +18,6 @@ from engine.agents.registry import Backends
 from engine.assets import stdlib_files, stdlib_version
 from engine.checks import CheckReport
 from engine.errors import ScriptError, UsageError
-from engine.identity import canonical
 from engine.limits import Caps
 from engine.loading import Resolved
 from engine.meta import Meta
@@ -45,15 +44,10 @@ class Checked:
     path: Path | None
     sandbox: Sandbox
     library_version: str
-    given: bytes | None
 
     def engine_info(self) -> dict[str, Json]:
         info = self.sandbox.info
         return {"engine": info.engine, "python": info.python, "sandbox": info.level, "stdlib": self.library_version}
-
-    def args_text(self, recorded: bytes | None) -> bytes | None:
-        """The args as the script sees them: as they are on record, masked."""
-        return recorded if recorded is not None else self.given
 
     def place(self, stack: str, sources: Mapping[int, SourceText]) -> dict[str, Json]:
         """Where in the script a thrown error came from (S06)."""
@@ -114,8 +108,7 @@ async def prepare(source: ScriptSource, args: Json, settings: SandboxSettings) -
         script = await _check(source, sandbox, 1)
         if args is not UNSET or script.meta.args_schema is not None:
             check_args(script.meta, args)
-        given = None if args is UNSET else _args_text(args)
-        return Checked(script, source.path, sandbox, stdlib_version(), given)
+        return Checked(script, source.path, sandbox, stdlib_version())
     except BaseException:
         await sandbox.close()
         raise
@@ -271,7 +264,7 @@ def start_text(run_id: str, started_at: int, args: bytes | None, chosen: Effecti
     return orjson.dumps(config)
 
 
-async def open_backends(chosen: Effective, settings: Settings, *, simulate: bool) -> Backends:
+def open_backends(chosen: Effective, settings: Settings) -> Backends:
     """The run's backends; the default one is looked for now, so that a run without it is refused before it starts."""
     pool = Backends(settings.agents)
     pool.find(chosen.backend)
@@ -299,13 +292,6 @@ def sample_value(schema: Json) -> Json:
     from engine.schemas import validator_for
 
     return example(validator_for(schema), Random(0))
-
-
-def _args_text(args: Json) -> bytes:
-    try:
-        return canonical(args)
-    except TypeError as error:
-        raise UsageError(f"args cannot be JSON: {error}", code="bad_args", hint="Pass JSON values only.") from None
 
 
 Number = TypeVar("Number", int, float)

@@ -1,0 +1,309 @@
+"""One version of a run: builds its loop from what was prepared, drives it, writes down how it ended.
+
+Between the facade (`engine.engine`), which reads and checks what was asked for, and the loop (`engine.run`), which knows
+nothing of settings, people or processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from engine import setup
+from engine.clock import SystemClock
+from engine.dispatch import Dispatcher
+from engine.effects import Questions, Workspace, host_effects, simulated_effects
+from engine.errors import EngineBug, LimitReached, PawlError, ScriptError
+from engine.events import Event, RunEnded, RunStarted
+from engine.executors import Agents, Executor, HostEffect, Job
+from engine.faultpoints import FaultPoint, no_fault
+from engine.handle import RunHandle
+from engine.limits import Budget, Caps, DrivenTime
+from engine.loading import Loader, Resolved
+from engine.options import Explained, ResumeOptions, RunOptions, RunResult
+from engine.permissions import NotPermitted
+from engine.ports import Clock, Writer
+from engine.replay import ReplayPlan, ResumePlan
+from engine.run import Ending, Masks, RunLoop
+from engine.run import Script as RunScript
+from engine.settings import Settings
+from engine.setup import Checked, Effective
+from engine.values import (
+    NO_USAGE,
+    CallKind,
+    Json,
+    LoadRow,
+    Outcome,
+    Record,
+    Usage,
+    VersionEnd,
+)
+from engine.workflows import resolve_child
+
+
+@dataclass(slots=True)
+class Beginning:
+    """What a version starts from.
+
+    Attributes:
+        created_at: start of the run's first version: where its clock starts.
+        args: JSON text, as on record; None for none.
+        records: of all earlier versions; `foreign` of another run (`--from`).
+        paid, agents, active_ms: what the earlier versions used of the caps.
+    """
+
+    run_id: str
+    created_at: int
+    project: Path
+    settings: Settings
+    checked: Checked
+    effective: Effective
+    masker: Masks
+    args: bytes | None = None
+    records: list[Record] = field(default_factory=list)
+    foreign: list[Record] = field(default_factory=list)
+    paid: Usage = NO_USAGE
+    agents: int = 0
+    active_ms: int = 0
+    clock: Clock = field(default_factory=SystemClock)
+    fault: FaultPoint = no_fault
+
+
+def drive(
+    begin: Beginning,
+    writer: Writer,
+    backends: setup.BackendPool,
+    *,
+    options: RunOptions,
+    how: ResumeOptions,
+    simulate: bool = False,
+) -> RunHandle:
+    """Starts the version; it goes on by itself. `options` say who may be asked, `how` what may be reused."""
+    explained: list[Explained] | None = [] if how.explain else None
+    plan = ResumePlan(begin.records, policy=how.policy, keep_failures=how.keep_failures, foreign=begin.foreign)
+    handle = RunHandle(begin.run_id, writer.version)
+    budget = _budget(begin)
+    questions = Questions(begin.clock, setup.validate)
+    executors = _executors(begin, backends, questions, simulate=simulate)
+
+    def make_dispatcher(loop: RunLoop) -> Dispatcher:
+        return Dispatcher(
+            executors=executors,
+            budget=budget,
+            clock=begin.clock,
+            concurrency=begin.effective.concurrency,
+            begin=loop.begin,
+            settled=loop.settled,
+            progress=loop.progressed,
+        )
+
+    loop = make_loop(
+        begin,
+        writer,
+        plan,
+        make_dispatcher,
+        emit=handle.tell,
+        answers=questions.answer,
+        can_wait=options.is_interactive or options.is_detached,
+        explained=explained,
+        timers_wait=not simulate,
+    )
+    meta = begin.checked.script.meta
+    handle.tell(
+        RunStarted(
+            begin.run_id,
+            writer.version,
+            meta.name,
+            meta.description,
+            tuple(phase.title for phase in meta.phases),
+            begin.effective.backend,
+            begin.effective.caps_json(),
+            plan.reusable,
+            begin.clock.now_ms(),
+        )
+    )
+    for warning in begin.checked.script.warnings:
+        loop.warn(warning.message, code=warning.code, line=warning.line)
+    work = _to_the_end(handle, loop, writer, begin, backends, budget, explained)
+    handle.attach(loop, asyncio.get_running_loop().create_task(work))
+    return handle
+
+
+async def _to_the_end(  # noqa: PLR0917 - one call, all of it needed
+    handle: RunHandle,
+    loop: RunLoop,
+    writer: Writer,
+    begin: Beginning,
+    backends: setup.BackendPool,
+    budget: Budget,
+    explained: list[Explained] | None,
+) -> RunResult:
+    """Drives the loop, writes the end down, gives the lease back."""
+    began = time.monotonic()
+    try:
+        ending = await loop.drive()
+        error = error_of(ending, begin.checked, loop)
+        usage = Usage(
+            budget.paid.input_tokens - begin.paid.input_tokens,
+            budget.paid.output_tokens - begin.paid.output_tokens,
+            budget.paid.cost_usd - begin.paid.cost_usd,
+        )
+        end = VersionEnd(
+            status=ending.status,
+            result=ending.result,
+            error=None if error is None else error.to_json(),
+            degraded=loop.tally.is_degraded,
+            counts=loop.tally.counts(),
+            usage=usage,
+            active_ms=budget.driven.ms() - begin.active_ms,
+            ended_at=begin.clock.now_ms(),
+        )
+        await writer.end(end)
+    except BaseException:
+        writer.forget()
+        raise
+    finally:
+        await backends.close()
+    result = RunResult(
+        run_id=handle.run_id,
+        version=handle.version,
+        status=ending.status,
+        result=None if ending.result is None else orjson.loads(ending.result),
+        error=end.error,
+        degraded=end.degraded,
+        agents=end.counts,
+        usage=usage,
+        run_usage=budget.paid,
+        seconds=time.monotonic() - began,
+        explained=tuple(explained or ()),
+    )
+    handle.tell(RunEnded(str(ending.status), result.to_json(), begin.clock.now_ms()))
+    return result
+
+
+def make_loop(
+    begin: Beginning,
+    writer: Writer,
+    plan: ResumePlan | ReplayPlan,
+    make_dispatcher: Callable[[RunLoop], Dispatcher],
+    *,
+    recorded_loads: dict[str, LoadRow] | None = None,
+    emit: Callable[[Event], None] | None = None,
+    answers: Callable[[int, Json], None] = lambda call, value: None,
+    can_wait: bool = False,
+    explained: list[Explained] | None = None,
+    timers_wait: bool = True,
+) -> RunLoop:
+    """The loop of a version, or with a `ReplayPlan` and `recorded_loads` of its replay."""
+    from engine.agents.definitions import known
+
+    checked, settings = begin.checked, begin.settings
+
+    async def resolve(ref: dict[str, str]) -> Resolved:
+        return await setup.child(await resolve_child(ref, begin.project), settings.sandbox)
+
+    orders = [r.settlement.order for r in [*begin.records, *begin.foreign] if r.settlement]
+    times = [r.settlement.settled_at for r in begin.records if r.settlement]
+    main_path = "" if checked.path is None else str(checked.path)
+    start = setup.start_text(begin.run_id, begin.created_at, begin.args, begin.effective, settings)
+    return RunLoop(
+        sandbox=checked.sandbox,
+        script=RunScript(1, start, checked.script.source),
+        plan=plan,
+        writer=writer,
+        clock=begin.clock,
+        masker=begin.masker,
+        loader=Loader(checked.sandbox, resolve, recorded=recorded_loads, main_path=main_path),
+        definitions=known(),
+        default_backend=begin.effective.backend,
+        make_dispatcher=make_dispatcher,
+        started_at=begin.created_at,
+        next_call=1 + max((r.call for r in begin.records), default=0),
+        next_order=1 + max(orders, default=0),
+        last_settled_at=max(times, default=begin.created_at),
+        most_pending=settings.sandbox.pending_calls,
+        emit=emit,
+        answers=answers,
+        can_wait_for_people=can_wait,
+        explained=explained,
+        timers_wait=timers_wait,
+        fault=begin.fault,
+    )
+
+
+def _budget(begin: Beginning) -> Budget:
+    driven = DrivenTime(begin.clock.monotonic, before_ms=begin.active_ms)
+    budget = Budget(begin.effective.caps(), driven=driven, paid=begin.paid, agents=begin.agents)
+    for record in begin.records:
+        row = record.settlement
+        if row is not None and record.kind == CallKind.AGENT and row.outcome == Outcome.OK:
+            budget.learn(row.model or row.backend or "", Usage(row.input_tokens, row.output_tokens, row.cost_usd))
+    return budget
+
+
+def _executors(
+    begin: Beginning, backends: setup.BackendPool, questions: Questions, *, simulate: bool
+) -> Mapping[CallKind, Executor]:
+    from engine.agents.definitions import known
+
+    workspace = Workspace(begin.project)
+    effects = (
+        simulated_effects(workspace, setup.sample_value)
+        if simulate
+        else host_effects(workspace, questions, begin.clock)
+    )
+    out: dict[CallKind, Executor] = {**effects}
+    for kind in effects:
+        if not simulate and NotPermitted.NEEDS[kind] not in begin.effective.allow:
+            out[kind] = NotPermitted(kind)
+    out[CallKind.TIMER] = HostEffect(_no_effect, name="timer")  # the dispatcher waits by itself
+    out[CallKind.AGENT] = Agents(
+        run_id=begin.run_id,
+        workspace=str(begin.project),
+        default_backend=begin.effective.backend,
+        find=backends.find,
+        check_schema=setup.check_schema,
+        settings=begin.settings.agents,
+        default_model=begin.effective.model,
+        default_effort=begin.effective.effort,
+        definitions=known(),
+    )
+    return out
+
+
+def error_of(ending: Ending, checked: Checked, loop: RunLoop) -> PawlError | None:
+    """The error of a run that failed: ours, or what the script threw with its place in the script."""
+    if ending.thrown is None:
+        return ending.error
+    thrown = ending.thrown
+    message = loop.mask(f"{thrown['name'] or 'Error'}: {thrown['message']}")
+    if thrown["code"].startswith("limit_"):
+        return LimitReached(loop.mask(thrown["message"]), code=thrown["code"])
+    place = checked.place(thrown["stack"], loop.sources())
+    if thrown["code"] in ("not_json", "result_too_large"):
+        code = "result_not_json" if thrown["code"] == "not_json" else "result_too_large"
+        return ScriptError(loop.mask(thrown["message"]), code=code, **place)
+    fields = {"name": thrown["name"], "thrown_code": thrown["code"]} if thrown["code"] else {"name": thrown["name"]}
+    return ScriptError(message, code="script_threw", **fields, **place)
+
+
+def no_dispatcher(loop: RunLoop) -> Dispatcher:
+    """For replays: nothing is ever submitted to it."""
+    return Dispatcher(
+        executors={},
+        budget=Budget(Caps(), driven=DrivenTime(time.monotonic)),
+        clock=SystemClock(),
+        concurrency=1,
+        begin=loop.begin,
+        settled=loop.settled,
+        progress=loop.progressed,
+    )
+
+
+async def _no_effect(job: Job, emit: Callable[[dict[str, Json]], None]) -> Json:
+    raise EngineBug(f"timer {job.call} was run")
