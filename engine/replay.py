@@ -351,7 +351,10 @@ class ReplayPlan:
         return Batch(calls, False) if calls else None
 
     def undelivered(self, batch: Batch, consumed: int) -> None:
-        raise AssertionError("a replay's batches do not stop")
+        """Takes back what did not fit, or had to wait for a workflow's text."""
+        for handle in reversed(batch.calls[consumed:]):
+            self._next_delivery -= 1
+            self._handles[self._deliveries[self._next_delivery]] = handle
 
     @property
     def left(self) -> int:

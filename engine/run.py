@@ -153,6 +153,7 @@ class RunLoop:
         self._open: dict[int, OpenCall] = {}
         self._by_call: dict[int, OpenCall] = {}
         self._by_number: dict[int, OpenCall] = {}
+        self._handed: list[int] = []  # calls delivered in this turn
         self._to_dispatch: deque[int] = deque()
         self._loads: deque[ops.Load] = deque()
         self._in_commit = 0
@@ -323,14 +324,15 @@ class RunLoop:
         if self._must_flush:  # I1 for what was taken over from another run
             await self._writer.flush()
             self._must_flush = False
-        records = tuple(self._open[handle].call for handle in batch.calls[: len(items)])
         self._fault("before_deliver")
+        self._handed.clear()
         await self._sandbox.deliver(items, stop_on_request=batch.stop_on_request)
         consumed = await self._take_chunks()
         if not 0 < consumed <= len(items):
             raise ops.HostileFrame(f"the sandbox took {consumed} of {len(items)} deliveries")
-        self._writer.add(DeliveryRow(self._positions, records[:consumed]))
-        self._positions += consumed
+        # Not the items: one whose call was withdrawn by an item before it reached nobody.
+        self._writer.add(DeliveryRow(self._positions, tuple(self._handed)))
+        self._positions += len(self._handed)
         self._fault("after_deliver")
         if consumed < len(batch.calls):
             self._plan.undelivered(batch, consumed)
@@ -464,6 +466,7 @@ class RunLoop:
         self._forget(call)
         row = call.settlement
         self._logical_ms = max(self._logical_ms, row.settled_at)
+        self._handed.append(call.call)
         self._lanes.delivered(call.lane, call.handle, call.hash, ran_as=0 if call.is_reused else call.number)
         self.tally.delivered(call)
         if self._emit is not None and call.is_reused:

@@ -102,7 +102,8 @@ class Child:
                 context.eval("__pawl." + name) for name in ("start", "settle", "made")
             )
             self._drain = context.eval(DRAIN)
-            self._step = context.eval("__pawl.step")  # optional
+            self._step = context.eval("__pawl.step")  # optional, as the next
+            self._loading = context.eval("__pawl.loading")
             context.eval("delete globalThis.__pawl")
         except self._engine.JSException as error:
             raise Dies("source", str(error)) from None
@@ -162,6 +163,8 @@ class Child:
             unanswered += 1
             if stops and self._made() != before:
                 break
+            if self._loading is not None and self._loading():
+                break  # the text of a workflow has its place here, however many items came in one frame
             if at < end and (unanswered >= ITEMS_PER_CHUNK or process_time() - answered_at > CHUNK_CPU_S):
                 self._answer(consumed, is_idle=False)
                 unanswered, answered_at = 0, process_time()

@@ -19,6 +19,7 @@
       if (core.isCancelled(outer)) return core.request("workflow", "{}", null);
       const id = core.nextId();
       const done = makePromise(core.nextId(), true);
+      waiting++;
       core.loads.set(id, { __proto__: null, outer, args, done });
       emit('["g",' + id + "," + outer.id + "," + outer.group.id + "," + asked + "," + (args === undefined ? "null" : quote(args)) + "]");
       return done.promise;
@@ -28,10 +29,13 @@
   };
 
   core.loads = core.safeMap();
+  let waiting = 0;
+  core.loading = () => waiting > 0;
   core.loaded = (item, fn) => {
     const load = core.loads.get(item.i);
     if (load === undefined) return;
     core.loads.delete(item.i);
+    waiting--;
     core.lane = load.outer;
     const { resolve, reject } = load.done;
     if (core.isCancelled(load.outer)) {

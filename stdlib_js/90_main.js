@@ -29,6 +29,6 @@
     }
   };
 
-  const { drain, made, settle, step } = core;
-  globalThis.__pawl = { start, settle, step, drain, made };
+  const { drain, loading, made, settle, step } = core;
+  globalThis.__pawl = { start, settle, step, drain, made, loading };
 })(globalThis.__pawl);
