@@ -131,13 +131,9 @@ async def resolve_child(ref: Json, project: Path, *, max_bytes: int = MAX_SOURCE
             hint="Write: await workflow('review', args)",
         )
     try:
-        real = (project / path).resolve(strict=True)
-    except (OSError, RuntimeError):
-        raise UsageError(
-            f"there is no script {path!r} in this project",
-            code="unknown_workflow",
-            hint="scriptPath is relative to the project's root.",
-        ) from None
+        real = (project / path).resolve()
+    except (OSError, RuntimeError):  # a circle of links
+        raise _no_script(path) from None
     allowed = [project.resolve(), *(folder.path.resolve() for folder in _folders(project, project))]
     if not any(real.is_relative_to(folder) for folder in allowed):
         raise UsageError(
@@ -145,7 +141,17 @@ async def resolve_child(ref: Json, project: Path, *, max_bytes: int = MAX_SOURCE
             code="outside_workspace",
             hint="scriptPath stays inside the project, or in a folder of workflows.",
         )
+    if not real.exists():  # asked only now: a script must not learn what there is outside
+        raise _no_script(path)
     return _read(real, shown=path, max_bytes=max_bytes)
+
+
+def _no_script(path: str) -> UsageError:
+    return UsageError(
+        f"there is no script {path!r} in this project",
+        code="unknown_workflow",
+        hint="scriptPath is relative to the project's root.",
+    )
 
 
 async def _find_name(name: str, project: Path, start: Path, max_bytes: int) -> ScriptSource:

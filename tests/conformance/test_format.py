@@ -325,20 +325,20 @@ async def test_S05_limits_and_permissions_are_read() -> None:
 @pytest.mark.parametrize(
     ("body", "line", "column", "code", "message"),
     [
-        ("const a = [1,\n2", 2, 11, "unclosed", "This [ is not closed. The engine says: expecting ']'."),
+        ("const a = [1,\n2", 2, 11, "unclosed", "This [ is not closed. The engine says: "),
         (
             "const s = 'abc\nx", 2, 11, "unclosed",
-            "The string that starts with this ' does not end on its line. The engine says: unexpected end of string.",
+            "The string that starts with this ' does not end on its line. The engine says: ",
         ),
-        ("const a = {b: 1 c: 2}", 2, 17, "syntax", "Syntax error: expecting '}'."),
-        ("a b", 2, 3, "missing", "A ; is missing here. The engine says: expecting ';'."),
+        ("const a = {b: 1 c: 2}", 2, 17, "syntax", "Syntax error: "),
+        ("a b", 2, 3, "missing", "A ; is missing here. The engine says: "),
         ("\n\nconst x = 1;\nconst x = 2", 5, 1, "syntax",
-         "Syntax error: invalid redefinition of lexical identifier."),
-        ("}", 2, 1, "unopened", None),
+         "Syntax error: "),
+        ("}", 2, 1, "unopened", "This } closes nothing. The engine says: "),
     ],
 )  # fmt: skip
 async def test_S06_syntax_errors_have_line_column_excerpt_and_caret(
-    body: str, line: int, column: int, code: str, message: str | None
+    body: str, line: int, column: int, code: str, message: str
 ) -> None:
     found = await only(body)
     assert (found.severity, found.code, found.line) == ("error", code, line)
@@ -346,8 +346,7 @@ async def test_S06_syntax_errors_have_line_column_excerpt_and_caret(
     assert found.excerpt == text
     assert found.caret.index("^") == found.column - 1
     assert found.column in (column, column - 1)  # a parser may take the space before a token for its start
-    if message is not None:
-        assert found.message == message
+    assert found.message.startswith(message)  # what the engine says is its own, and differs
 
 
 async def test_S06_the_error_of_a_run_says_the_same() -> None:

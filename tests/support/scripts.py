@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from support.tiny_library import TEXT
 
 from engine.checks import CheckReport, Diagnostic
-from engine.inspection import Inspection, inspect
-from engine.script import decode
-from sandbox import Limits, Sandbox
-from sandbox.parsing import ParserProcess
+from engine.positions import SourceText
+from engine.script import CompileFailure, Script, check_report, checked, decode
+from sandbox import CompileError, Limits, Sandbox
+from sandbox.parsing import Parsed, ParserProcess
 
 META = "export const meta = { name: 'n', description: 'd' };\n"
 """One line, so that a script's own text starts on line 2."""
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What both children said of a text."""
+
+    source: SourceText
+    parsed: Parsed
+    failure: CompileFailure | None
+
+    def script(self) -> Script:
+        return checked(self.source, self.parsed, self.failure)
+
+    def report(self) -> CheckReport:
+        return check_report(self.source, self.parsed, self.failure)
+
+
 async def inspected(text: str | bytes, *, mistakes: bool = False, portable: bool = False) -> Inspection:
     """What both children say of `text`, as the file `w.js`."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    decoded = decode(data, "w.js")
+    source = SourceText(decode(data, "w.js"), "w.js")
     sandbox = Sandbox.spawn(Limits(), [("tiny.js", TEXT)])
     parser = ParserProcess.spawn()
+    failure = None
     try:
-        return await inspect(decoded, "w.js", sandbox, parser, mistakes=mistakes, portable=portable)
+        await sandbox.compile(1, source.text)
+    except CompileError as refused:
+        failure = CompileFailure(refused.message, refused.line or None)
     finally:
         await sandbox.close()
+    return Inspection(source, await parser.parse(source.data, mistakes=mistakes, portable=portable), failure)
 
 
 async def report(text: str | bytes, *, mistakes: bool = False, portable: bool = False) -> CheckReport:

@@ -199,7 +199,7 @@ async def test_S44_a_child_in_the_users_folder_may_be_named_by_path(project: Pat
     assert (await resolve_child({"scriptPath": str(path)}, project)).path == path
 
 
-@pytest.mark.parametrize("way", ["../outside.js", "link.js", "folder/outside.js", "absolute"])
+@pytest.mark.parametrize("way", ["../outside.js", "../missing.js", "link.js", "folder/outside.js", "absolute"])
 async def test_S44_a_path_stays_inside_links_followed(project: Path, tmp_path: Path, way: str) -> None:
     outside = put(tmp_path, "outside.js", script("outside"))
     (project / "link.js").symlink_to(outside)
