@@ -356,20 +356,76 @@ async def test_stop_cuts_off_what_runs_books_its_cost_and_leaves_no_task():
         bench.submit(4)
 
 
-async def test_an_attempt_that_answers_although_it_was_interrupted_is_settled():
-    class Stubborn(Scripted):
-        async def run(self, job, attempt, emit):
-            try:
-                return await super().run(job, attempt, emit)
-            except asyncio.CancelledError:
-                return AgentAnswer("finished all the same", SPENT)
+class Stubborn(Scripted):
+    """Finishes its answer when it is told to stop."""
 
+    async def run(self, job, attempt, emit):
+        try:
+            return await super().run(job, attempt, emit)
+        except asyncio.CancelledError:
+            return AgentAnswer("finished all the same", SPENT)
+
+
+async def test_an_attempt_that_answers_although_it_was_interrupted_is_settled():
     bench = Bench(executor=Stubborn())
     bench.submit(1)
     await settle_loop()
     assert await bench.dispatcher.stop() == []
     assert bench.outcomes() == [(1, Outcome.OK, None)]
     assert bench.budget.paid == SPENT
+
+
+@pytest.mark.parametrize(
+    ("stop", "outcome", "reason"),
+    [
+        (lambda d: d.skip(1), Outcome.NULL, "skipped"),
+        (lambda d: d.cancel(1, "race decided"), Outcome.CANCELLED, "race decided"),
+        (lambda d: (d.skip(1), d.cancel(1, "race decided")), Outcome.CANCELLED, "race decided"),
+        (lambda d: (d.cancel(1, "race decided"), d.skip(1)), Outcome.CANCELLED, "race decided"),
+        (lambda d: (d.retry(1), d.skip(1)), Outcome.NULL, "skipped"),
+    ],
+)
+async def test_an_answer_that_nobody_wants_any_more_is_dropped_but_paid_for(stop, outcome, reason):
+    bench = Bench(executor=Stubborn())
+    bench.submit(1)
+    await settle_loop()
+    stop(bench.dispatcher)
+    await settle_loop()
+    assert bench.outcomes() == [(1, outcome, reason)]
+    assert bench.settled[0].usage == bench.budget.paid == SPENT
+
+
+async def test_a_retry_drops_the_answer_of_the_attempt_that_it_abandons():
+    bench = Bench(executor=Stubborn())
+    bench.submit(1)
+    await settle_loop()
+    bench.dispatcher.retry(1)
+    await settle_loop()
+    assert bench.settled == [] and bench.agents.started == [(1, 1), (1, 2)]
+    bench.agents.answer(1, "the second")
+    await settle_loop()
+    assert bench.settled[0].value == b'"the second"' and bench.settled[0].usage == SPENT + SPENT
+
+
+async def test_S23_an_answer_in_the_moment_of_the_time_out_is_kept():
+    bench = Bench(executor=Stubborn(timeout_s=10))
+    bench.submit(1)
+    await bench.clock.advance(11)
+    assert bench.outcomes() == [(1, Outcome.OK, None)]
+
+
+async def test_S47_the_cap_is_over_all_backends():
+    bench = Bench(concurrency=2)
+    bench.submit(1, backend="a")
+    bench.submit(2, backend="b")
+    bench.submit(3, backend="a")
+    bench.submit(4, backend="b")
+    await settle_loop()
+    assert bench.running == [1, 2]
+    bench.agents.answer(2)
+    await settle_loop()
+    assert bench.running == [1, 3], "first in, first out, whichever backend"
+    await bench.dispatcher.stop()
 
 
 async def test_rate_limits_slow_the_backend_down_and_cost_no_attempt():
@@ -380,6 +436,7 @@ async def test_rate_limits_slow_the_backend_down_and_cost_no_attempt():
         bench.agents.fail(call, AgentError("HTTP 429", code="rate_limited", retryable=True, retry_after_s=20.0))
     await settle_loop()
     assert bench.running == [4], "nobody starts while the limit holds"
+    assert not bench.dispatcher.retry(1), "it waits in the queue, where nobody can hurry it"
     assert (1, {"waiting": "rate limit", "until": 1_020_000}) in bench.told
     await bench.clock.advance(20.1)
     assert bench.agents.started[4:] == [(1, 2)], "half as many at once; the oldest first"
@@ -499,8 +556,11 @@ async def test_S43_minutes_do_not_run_while_only_people_can_move_the_run_on():
     bench.submit(1, kind=CallKind.ASK)
     await bench.clock.advance(3600)
     assert bench.driven.ms() == 0
+    assert bench.dispatcher.only_questions() and bench.dispatcher.running() == [], "a pause does not wait for people"
     bench.submit(2)
+    assert not bench.dispatcher.only_questions()
     await bench.clock.advance(60)
+    assert bench.dispatcher.running() == [2]
     answered.set()
     await settle_loop()
     assert bench.outcomes() == [(1, Outcome.OK, None)]
