@@ -88,3 +88,10 @@ def _full(row: SettlementRow, value: bytes) -> bytes:
         }
     )
     return b'{"value":' + value + b"," + rest[1:]
+
+
+def short(content: dict[str, Json]) -> str:
+    """A name for a call that has no label: the start of what it asks."""
+    text = next((str(content[k]) for k in ("prompt", "command", "question", "path", "pattern") if k in content), "")
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59] + "…"

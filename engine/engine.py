@@ -210,6 +210,8 @@ class Engine:
             info = await self.journal.run_info(run_id)
             begin = self._begin(run_id, first.started_at, checked, effective, masker, new.args)
             begin.records = await self.journal.records(run_id)
+            if how.explain:
+                begin.before = await self.journal.calls(run_id, base.version)
             begin.paid, begin.agents, begin.active_ms = info.paid, info.agents, info.active_ms
             return self._held(version.drive(begin, writer, backends, options=options, how=how))
         except BaseException:
@@ -259,7 +261,9 @@ class Engine:
         )
 
     async def control(self, run: str, kind: str, call: int | None = None, value: Json = None) -> str:
-        """Sends `pause`, `cancel`, `skip`, `retry` or `answer` to whoever drives the run; returns what came of it, for people.
+        """Sends `pause`, `cancel`, `skip`, `retry` or `answer` to whoever drives the run.
+
+        Returns what came of it, in words for people.
 
         Raises:
             UsageError, RunStateError: there is no such run or call, or it is too late.
@@ -390,7 +394,7 @@ def _new_version(source: ScriptSource, checked: Checked, args: Json, effective: 
 
 
 def _masked(script: ScriptSource, args: Json, masker: Masks) -> tuple[ScriptSource, Json]:
-    """What enters the run, without the secrets that the settings know of: the text that runs is the text on record (I9)."""
+    """What enters the run, without the secrets that the settings know of (I9): what runs is what is on record."""
     text = masker.mask_json(script.text)[0]
     source = script if text == script.text else ScriptSource(text=text, path=script.path, name=script.name)
     return source, args if args is UNSET else masker.mask_json(args)[0]

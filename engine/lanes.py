@@ -41,8 +41,8 @@ class Log:
 
     def __init__(self, up: Log | None) -> None:
         self.up = up
-        self.cause: int = 0
-        self.total: int = 0
+        self.cause = 0
+        self.total = 0
         self.sums: list[int] | None = None
         self.ticks: list[int] | None = None
         self.taken: Past | None = None
@@ -296,9 +296,10 @@ class Lanes:
     def cause(self, lane: int) -> int:
         """The number of a call that `lane` has waited for and that was not reused in this version; 0 for none."""
         log = self._live(self._lanes[lane]).log
-        around = [*log.chain(), *(x.log for x in self._exposed)]
+        around: list[Log] = [*log.chain(), *(x.log for x in self._exposed)]
         for part in around:
-            for each in (part, *(part.taken or ())):
+            taken: Past = part.taken or {}
+            for each in (part, *taken):
                 if each.cause:
                     return each.cause
         return 0

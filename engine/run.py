@@ -1,8 +1,9 @@
-"""The loop that drives one version of a run: sandbox turn → requests → replay or dispatch → journal → delivery → next turn.
+"""The loop that drives one version of a run.
 
-The one file that joins the parts, and the only caller of the plan and of the lanes. Keeps I1 (a result is offered to the
-plan by the journal's own callback, after its commit), I2 and I4 (one settlement, then jobs until idle; the plan alone says
-which), I7 (every settlement has its reason). It never parses script text, never decides what may be reused, never sleeps.
+Sandbox turn → requests → replay or dispatch → journal → delivery → next turn. The one file that joins the parts, and the
+only caller of the plan and of the lanes. Keeps I1 (a result is offered to the plan by the journal's own callback, after
+its commit), I2 and I4 (one settlement, then jobs until idle; the plan alone says which), I7 (every settlement has its
+reason). It never parses script text, never decides what may be reused, never sleeps.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Protocol
 
 import orjson
 
-from engine.calls import OpenCall, delivery
+from engine.calls import OpenCall, delivery, short
+from engine.controls import Mailbox
 from engine.dispatch import Dispatcher, Settled
 from engine.errors import EngineBug, PawlError, ScriptError
 from engine.events import (
@@ -31,11 +33,11 @@ from engine.events import (
     RunStatusChanged,
 )
 from engine.executors import Job
+from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
 from engine.identity import call_identity, call_key, canonical
 from engine.lanes import Lanes
 from engine.loading import Loader
-from engine.options import Explained
 from engine.ports import Clock, Writer
 from engine.positions import SourceText
 from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse, is_sample
@@ -116,7 +118,7 @@ class RunLoop:
         default_backend: str = "",
         timers_wait: bool = True,
         can_wait_for_people: bool = False,
-        explained: list[Explained] | None = None,
+        explainer: Explainer | None = None,
         fault: FaultPoint = no_fault,
     ) -> None:
         """
@@ -125,7 +127,7 @@ class RunLoop:
             next_call, next_order, last_settled_at: where the run's own numbers go on.
             answers: hands a person's answer to the ask() call that waits; raises `PawlError` when it does not fit.
             can_wait_for_people: somebody may answer an ask() while this process waits.
-            explained: filled with a line a request, for `--explain`; None when nobody asked.
+            explainer: is told of each request, for `--explain`; None when nobody asked.
         """
         self._sandbox = sandbox
         self._script = script
@@ -141,7 +143,7 @@ class RunLoop:
         self._default_backend = default_backend
         self._timers_wait = timers_wait
         self._can_wait_for_people = can_wait_for_people
-        self._explained = explained
+        self._explainer = explainer
         self._fault = fault
         self._logical_ms = started_at
         self._next_call = next_call
@@ -161,14 +163,12 @@ class RunLoop:
         self._numbers = 0
         self._positions = 0
         self._events = 0
-        self._mail: deque[Control] = deque()
-        self._seen_controls: set[int] = set()
         self._finished: ops.Finished | None = None
         self._wanted: RunStatus | None = None
         self._failure: Exception | None = None
         self._wake = asyncio.Event()
+        self._mailbox = Mailbox(writer, urgent=self._urgent, arrived=self._wake.set, failed=self.fail)
         self._slice_began = 0.0
-        self._acting: asyncio.Task[None] | None = None
         self.tally = Tally()
         self.dispatcher = make_dispatcher(self)
         self._appliers: dict[type, Callable[..., None]] = {
@@ -211,13 +211,12 @@ class RunLoop:
             JournalError, ReplayDiffers: what the run cannot go on from.
         """
         self._writer.on_lost(self.fail)
-        self._writer.on_control(self._controls_arrived)
+        self._writer.on_control(self._mailbox.rang)
         try:
             ending = await self._turns()
             self._close_calls(ending)
         finally:
-            if self._acting is not None:
-                self._acting.cancel()
+            self._mailbox.close()
             await self.dispatcher.stop()
             await self._sandbox.close()
         if self._failure is not None:
@@ -226,7 +225,7 @@ class RunLoop:
 
     async def _turns(self) -> Ending:
         try:
-            await self._fetch_controls()  # what was sent while nobody drove the run
+            await self._mailbox.fetch()  # what was sent while nobody drove the run
             self._fault("before_start")
             await self._sandbox.start(self._script.code, self._script.setup)
             await self._take_chunks()
@@ -245,14 +244,10 @@ class RunLoop:
                 elif self._to_dispatch:
                     self._dispatch()
                 elif not self._open:
-                    raise ScriptError(
-                        "The script waits for something that can never come: no agent, timer or question is pending.",
-                        code="deadlock",
-                        hint="Look for a promise that nothing resolves, or a lock that nobody gives back.",
-                    )
+                    return Ending(RunStatus.FAILED, error=_deadlock())
                 elif isinstance(self._plan, ReplayPlan):
                     return Ending(RunStatus.INTERRUPTED)  # as far as the recorded version came
-                elif self._mail and await self._read_mail():
+                elif await self._mailbox.read(self._obey):
                     pass
                 elif (ending := self._stuck()) is not None:
                     return ending
@@ -442,10 +437,11 @@ class RunLoop:
         elif decision.is_foreign:
             self._take_over(call)
         self.tally.requested(call)
-        if self._explained is not None:
-            self._explain(call, content, decision, op.lane)
+        if self._explainer is not None:
+            path = self._lanes.path(op.lane)
+            self._explainer.add(call, path, content, decision, key=key, cause=self._lanes.cause(op.lane))
         if self._emit is not None:
-            shown = label or _short(content)
+            shown = label or short(content)
             path = self._lanes.path(op.lane)
             self._emit(CallRequested(call.number, op.kind, shown, phase, path, self._clock.now_ms()))
 
@@ -562,12 +558,13 @@ class RunLoop:
         call.settlement = row
         self.tally.settled(call, done.usage)
         self._in_commit += 1
-        self._writer.add(row, partial(self._committed, call))
+        self._writer.add(row, partial(self._committed, call, row))
+
+    def _committed(self, call: OpenCall, row: SettlementRow) -> None:
+        """Only what is durable is told: who was told that a call is done may rely on it."""
+        self._in_commit -= 1
         if self._emit is not None:
             self._emit(_settled_event(call, row))
-
-    def _committed(self, call: OpenCall) -> None:
-        self._in_commit -= 1
         if call.handle in self._open:
             self._plan.committed(call.handle)
         else:
@@ -616,7 +613,8 @@ class RunLoop:
             place = f" made in line {line}" if (line := self._line(first.line)) else ""
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             self.warn(
-                f"The script ended while nobody waited for {what}{place}{more}: cut off. Write `await` before the call.",
+                f"The script ended while nobody waited for {what}{place}{more}: cut off. "
+                "Write `await` before the call.",
                 code="not_awaited",
                 call=first.number,
                 line=self._line(first.line),
@@ -631,55 +629,13 @@ class RunLoop:
 
     # ── control from other processes ───────────────────────────────────────────────────────────────────────────────
 
-    def _controls_arrived(self) -> None:
-        if self._acting is None or self._acting.done():
-            self._acting = asyncio.get_running_loop().create_task(self._fetch_controls())
-            self._acting.add_done_callback(self._fetched)
+    def _urgent(self, message: Control) -> None:
+        is_pause = message.kind == "pause"
+        self.want(RunStatus.PAUSED if is_pause else RunStatus.CANCELLED)
+        self._tell(RunStatusChanged("pausing" if is_pause else "cancelling", self._clock.now_ms()))
 
-    def _fetched(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(error if isinstance(error, Exception) else EngineBug(str(error)))
-
-    async def _fetch_controls(self) -> None:
-        """Pause and cancel act at once. What names a call waits until the script is where its caller saw it: idle, with
-        nothing recorded left to deliver."""
-        for message in await self._writer.controls():
-            if message.control_id in self._seen_controls:
-                continue
-            self._seen_controls.add(message.control_id)
-            if message.kind in ("pause", "cancel"):
-                self.want(RunStatus.PAUSED if message.kind == "pause" else RunStatus.CANCELLED)
-                self._tell(
-                    RunStatusChanged("pausing" if message.kind == "pause" else "cancelling", self._clock.now_ms())
-                )
-                await self._writer.acted(message.control_id, "ok")
-            else:
-                self._mail.append(message)
-                self._wake.set()
-
-    async def _read_mail(self) -> bool:
-        """Acts on messages that name a call; one that answers a question not asked yet stays. Whether any was read."""
-        waiting = deque[Control]()
-        has_read = False
-        while self._mail:
-            message = self._mail.popleft()
-            call = self._by_number.get(message.call or 0)
-            if (
-                message.kind == "answer"
-                and call is not None
-                and call.is_dispatched
-                and not call.is_asked
-                and call.settlement is None
-            ):
-                waiting.append(message)
-                continue
-            has_read = True
-            await self._writer.acted(message.control_id, self._obey(message))
-        self._mail.extendleft(reversed(waiting))
-        return has_read
-
-    def _obey(self, message: Control) -> str:
-        """Carries out a control message that names a call; the word goes back to who sent it."""
+    def _obey(self, message: Control) -> str | None:
+        """Carries out a control message that names a call; None keeps an answer until its question is asked."""
         call = self._by_number.get(message.call or 0)
         if call is None:
             return "delivered" if 0 < (message.call or 0) <= self._numbers else "unknown_call"
@@ -691,7 +647,8 @@ class RunLoop:
             case "retry":
                 return "ok" if self.dispatcher.retry(call.call) else "not_running"
             case "answer":
-                return self.answer(call.number, message.value)
+                is_to_come = call.kind is CallKind.ASK and not call.is_asked
+                return None if is_to_come else self.answer(call.number, message.value)
             case _:
                 return "unknown_control"
 
@@ -733,44 +690,17 @@ class RunLoop:
         if self._emit is not None:
             self._emit(event)
 
-    def _explain(self, call: OpenCall, content: dict[str, Json], decision: Reuse | Execute, lane: int) -> None:
-        assert self._explained is not None
-        label = call.label or _short(content)
-        if isinstance(decision, Reuse):
-            self._explained.append(Explained(call.number, label, True, "reused", "the journal has its result"))
-            return
-        detail = {
-            "new": "nothing like it is in the journal",
-            "sample": "its record was made by the sample backend, or the other way round",
-            "unsettled": "it was asked for and has no result yet",
-            "rerun": "its record was retired",
-            "prefix": "a call before it was not in the journal (policy prefix)",
-            "not_ok": "its last result was no success"
-            + (
-                f" ({decision.like.settlement.reason or decision.like.settlement.outcome})"
-                if decision.like and decision.like.settlement
-                else ""
-            ),
-        }.get(decision.reason, "")
-        if decision.reason == "history":
-            cause = self._lanes.cause(lane)
-            detail = (
-                f"it waited for call {cause}, which ran again"
-                if cause
-                else "what it waited for is not what it had waited for"
-            )
-        self._explained.append(Explained(call.number, label, False, decision.reason, detail))
-
     def _forget(self, call: OpenCall) -> None:
         self._by_number.pop(call.number, None)
         self._by_call.pop(call.call, None)
 
 
-def _short(content: dict[str, Json]) -> str:
-    """A name for a call that has no label: the start of what it asks."""
-    text = next((str(content[k]) for k in ("prompt", "command", "question", "path", "pattern") if k in content), "")
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:59] + "…"
+def _deadlock() -> ScriptError:
+    return ScriptError(
+        "The script waits for something that can never come: no agent, timer or question is pending.",
+        code="deadlock",
+        hint="Look for a promise that nothing resolves, or a lock that nobody gives back.",
+    )
 
 
 def _settled_event(call: OpenCall, row: SettlementRow) -> CallSettled:

@@ -1,4 +1,4 @@
-"""From a script and what was asked for to what a run starts with: checked text, a compiled sandbox, effective settings.
+"""From a script and what was asked for to what a run starts with: checked text, a sandbox, effective settings.
 
 Nothing here is durable and nothing runs yet. The sandbox child and the parser child start at once and work side by side;
 the engine's word decides whether a text is a script, the parser's word gives meta and places.
@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import orjson
 
+from engine import children
 from engine.agents.registry import Backends
-from engine.assets import stdlib_files, stdlib_version
+from engine.assets import stdlib_version
 from engine.checks import CheckReport
 from engine.errors import ScriptError, UsageError
 from engine.limits import Caps
@@ -27,7 +28,7 @@ from engine.script import CompileFailure, Script, check_args, check_report, chec
 from engine.settings import SandboxSettings, Settings
 from engine.values import Json, VersionInfo
 from engine.workflows import ScriptSource
-from sandbox import LIBRARY_LINE, CompileError, Limits, Sandbox, SandboxDied
+from sandbox import LIBRARY_LINE, CompileError, Sandbox, SandboxDied
 from sandbox.parsing import ParserDied, ParserProcess
 
 BackendPool = Backends
@@ -103,7 +104,7 @@ async def prepare(source: ScriptSource, args: Json, settings: SandboxSettings) -
         ScriptError: whatever is wrong with the script, or the args do not fit `meta.args`.
     """
     _check_size(source, settings)
-    sandbox = Sandbox.spawn(limits(settings), stdlib_files())
+    sandbox = children.sandbox(settings)
     try:
         script = await _check(source, sandbox, 1)
         if args is not UNSET or script.meta.args_schema is not None:
@@ -134,8 +135,7 @@ async def child(source: ScriptSource, settings: SandboxSettings) -> Resolved:
 async def report(source: str, file: str, settings: SandboxSettings, *, portable: bool) -> CheckReport:
     """Everything that is wrong with a script. Raises `ScriptError` only for what keeps it from being read at all."""
     text = SourceText(source, file)
-    parser = ParserProcess.spawn()
-    sandbox = Sandbox.spawn(limits(settings), stdlib_files())
+    parser, sandbox = children.parser(), children.sandbox(settings)
     try:
         compiled, parsed = await asyncio.gather(
             _compile(sandbox, 1, source), parser.parse(source.encode(), mistakes=True, portable=portable)
@@ -151,7 +151,7 @@ async def report(source: str, file: str, settings: SandboxSettings, *, portable:
 
 
 async def _check(source: ScriptSource, sandbox: Sandbox, code: int) -> Script:
-    parser = ParserProcess.spawn()
+    parser = children.parser()
     text = SourceText(source.text, str(source.path) if source.path else source.name)
     try:
         failure, parsed = await asyncio.gather(_compile(sandbox, code, source.text), parser.parse(source.text.encode()))
@@ -175,15 +175,6 @@ async def _compile(sandbox: Sandbox, code: int, text: str) -> CompileFailure | N
 def _check_size(source: ScriptSource, settings: SandboxSettings) -> None:
     data = source.text.encode("utf-8", "surrogatepass")
     decode(data, str(source.path) if source.path else source.name, max_bytes=settings.source_bytes)
-
-
-def limits(settings: SandboxSettings) -> Limits:
-    return Limits(
-        memory_bytes=settings.memory_bytes,
-        stack_bytes=settings.stack_bytes,
-        cpu_turn_s=settings.cpu_turn_s,
-        frame_bytes=settings.frame_bytes,
-    )
 
 
 def effective(options: RunOptions, meta: Meta, settings: Settings) -> Effective:

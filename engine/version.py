@@ -1,7 +1,7 @@
 """One version of a run: builds its loop from what was prepared, drives it, writes down how it ended.
 
-Between the facade (`engine.engine`), which reads and checks what was asked for, and the loop (`engine.run`), which knows
-nothing of settings, people or processes.
+Between the facade (`engine.engine`), which reads and checks what was asked for, and the loop (`engine.run`), which
+knows nothing of settings, people or processes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from engine import setup
 from engine.clock import SystemClock
 from engine.dispatch import Dispatcher
 from engine.effects import Questions, Workspace, host_effects, simulated_effects
-from engine.errors import EngineBug, LimitReached, PawlError, ScriptError
+from engine.errors import LimitReached, PawlError, ScriptError
 from engine.events import Event, RunEnded, RunStarted
-from engine.executors import Agents, Executor, HostEffect, Job
+from engine.executors import Agents, Executor
+from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
 from engine.handle import RunHandle
 from engine.limits import Budget, Caps, DrivenTime
 from engine.loading import Loader, Resolved
-from engine.options import Explained, ResumeOptions, RunOptions, RunResult
+from engine.options import ResumeOptions, RunOptions, RunResult
 from engine.permissions import NotPermitted
 from engine.ports import Clock, Writer
 from engine.replay import ReplayPlan, ResumePlan
@@ -36,6 +37,7 @@ from engine.setup import Checked, Effective
 from engine.values import (
     NO_USAGE,
     CallKind,
+    CallRow,
     Json,
     LoadRow,
     Outcome,
@@ -54,6 +56,7 @@ class Beginning:
         created_at: start of the run's first version: where its clock starts.
         args: JSON text, as on record; None for none.
         records: of all earlier versions; `foreign` of another run (`--from`).
+        before: the requests of the version that is gone on from; only for `--explain`.
         paid, agents, active_ms: what the earlier versions used of the caps.
     """
 
@@ -67,6 +70,7 @@ class Beginning:
     args: bytes | None = None
     records: list[Record] = field(default_factory=list)
     foreign: list[Record] = field(default_factory=list)
+    before: list[CallRow] = field(default_factory=list)
     paid: Usage = NO_USAGE
     agents: int = 0
     active_ms: int = 0
@@ -84,7 +88,7 @@ def drive(
     simulate: bool = False,
 ) -> RunHandle:
     """Starts the version; it goes on by itself. `options` say who may be asked, `how` what may be reused."""
-    explained: list[Explained] | None = [] if how.explain else None
+    explainer = Explainer(begin.before) if how.explain else None
     plan = ResumePlan(begin.records, policy=how.policy, keep_failures=how.keep_failures, foreign=begin.foreign)
     handle = RunHandle(begin.run_id, writer.version)
     budget = _budget(begin)
@@ -110,7 +114,7 @@ def drive(
         emit=handle.tell,
         answers=questions.answer,
         can_wait=options.is_interactive or options.is_detached,
-        explained=explained,
+        explainer=explainer,
         timers_wait=not simulate,
     )
     meta = begin.checked.script.meta
@@ -129,7 +133,7 @@ def drive(
     )
     for warning in begin.checked.script.warnings:
         loop.warn(warning.message, code=warning.code, line=warning.line)
-    work = _to_the_end(handle, loop, writer, begin, backends, budget, explained)
+    work = _to_the_end(handle, loop, writer, begin, backends, budget, explainer)
     handle.attach(loop, asyncio.get_running_loop().create_task(work))
     return handle
 
@@ -141,7 +145,7 @@ async def _to_the_end(  # noqa: PLR0917 - one call, all of it needed
     begin: Beginning,
     backends: setup.BackendPool,
     budget: Budget,
-    explained: list[Explained] | None,
+    explainer: Explainer | None,
 ) -> RunResult:
     """Drives the loop, writes the end down, gives the lease back."""
     began = time.monotonic()
@@ -180,7 +184,7 @@ async def _to_the_end(  # noqa: PLR0917 - one call, all of it needed
         usage=usage,
         run_usage=budget.paid,
         seconds=time.monotonic() - began,
-        explained=tuple(explained or ()),
+        explained=tuple(explainer.lines) if explainer else (),
     )
     handle.tell(RunEnded(str(ending.status), result.to_json(), begin.clock.now_ms()))
     return result
@@ -196,7 +200,7 @@ def make_loop(
     emit: Callable[[Event], None] | None = None,
     answers: Callable[[int, Json], None] = lambda call, value: None,
     can_wait: bool = False,
-    explained: list[Explained] | None = None,
+    explainer: Explainer | None = None,
     timers_wait: bool = True,
 ) -> RunLoop:
     """The loop of a version, or with a `ReplayPlan` and `recorded_loads` of its replay."""
@@ -230,7 +234,7 @@ def make_loop(
         emit=emit,
         answers=answers,
         can_wait_for_people=can_wait,
-        explained=explained,
+        explainer=explainer,
         timers_wait=timers_wait,
         fault=begin.fault,
     )
@@ -242,7 +246,8 @@ def _budget(begin: Beginning) -> Budget:
     for record in begin.records:
         row = record.settlement
         if row is not None and record.kind == CallKind.AGENT and row.outcome == Outcome.OK:
-            budget.learn(row.model or row.backend or "", Usage(row.input_tokens, row.output_tokens, row.cost_usd))
+            asked = begin.effective.model or row.backend or ""
+            budget.learn(asked, Usage(row.input_tokens, row.output_tokens, row.cost_usd))
     return budget
 
 
@@ -252,16 +257,14 @@ def _executors(
     from engine.agents.definitions import known
 
     workspace = Workspace(begin.project)
-    effects = (
-        simulated_effects(workspace, setup.sample_value)
-        if simulate
-        else host_effects(workspace, questions, begin.clock)
-    )
+    if simulate:
+        effects = simulated_effects(workspace, setup.sample_value)
+    else:
+        effects = host_effects(workspace, questions, begin.clock)
     out: dict[CallKind, Executor] = {**effects}
     for kind in effects:
         if not simulate and NotPermitted.NEEDS[kind] not in begin.effective.allow:
             out[kind] = NotPermitted(kind)
-    out[CallKind.TIMER] = HostEffect(_no_effect, name="timer")  # the dispatcher waits by itself
     out[CallKind.AGENT] = Agents(
         run_id=begin.run_id,
         workspace=str(begin.project),
@@ -303,7 +306,3 @@ def no_dispatcher(loop: RunLoop) -> Dispatcher:
         settled=loop.settled,
         progress=loop.progressed,
     )
-
-
-async def _no_effect(job: Job, emit: Callable[[dict[str, Json]], None]) -> Json:
-    raise EngineBug(f"timer {job.call} was run")
