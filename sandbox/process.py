@@ -222,6 +222,10 @@ class Sandbox:
         """Kills and reaps the child. Idempotent; never raises."""
         await self._worker.close()
 
+    def close_now(self) -> None:
+        """`close` for where no loop runs."""
+        self._worker.close_now()
+
     def _begin(self, items: int) -> None:
         if self._worker.died is not None:
             raise self._worker.died

@@ -8,6 +8,7 @@ The one place that catches everything (`except Exception`): no traceback reaches
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -52,6 +53,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name → module of `engine.cli` that has it, and what it does. In the order of `pawl --help`."""
 
 
+STARTS_A_SCRIPT = ("run", "resume", "replay", "simulate")
+
+
 def main() -> NoReturn:
     """The console script. Never returns, never shows a traceback."""
     secure_descriptors()
@@ -78,10 +82,27 @@ def run(arguments: Sequence[str]) -> int:
         from engine.cli.failing import report
 
         return report(error, arguments)
+    finally:
+        _discard()
 
 
 def _prewarm(arguments: Sequence[str]) -> None:
-    """Starts the children of a run before anything else is imported: they boot while Python reads our modules."""
+    """Starts the children of a run before anything else is imported: they boot while Python reads our modules.
+
+    Not for `--detach`, which forks first: a child belongs to the process that will drive it.
+    """
+    if not arguments or arguments[0] not in STARTS_A_SCRIPT or {"--help", "-h", "--detach"} & set(arguments):
+        return
+    with contextlib.suppress(Exception):  # whatever is wrong will be said by the run itself
+        from engine.children import prewarm
+
+        prewarm()
+
+
+def _discard() -> None:
+    """Ends the children that nobody took: a command line that was refused."""
+    if (children := sys.modules.get("engine.children")) is not None:
+        children.discard()
 
 
 def _dispatch(arguments: list[str]) -> int:
