@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,9 @@ class Fault(NamedTuple):
 
 
 NEVER = Fault("never", 0)
+
+HESITATION_S = 0.1
+"""A commit that is about to fail takes so long (on the journal's thread): a host that does not wait for it shows it."""
 
 
 @dataclass(frozen=True)
@@ -292,6 +296,8 @@ def main() -> NoReturn:
         reached[name] += 1
         os.write(file, json.dumps(name).encode() + b"\n")
         if name == point and reached[name] == int(number):
+            if name == "before_commit":
+                time.sleep(HESITATION_S)
             os.kill(os.getpid(), signal.SIGKILL)
 
     from engine.cli import main as cli
