@@ -10,14 +10,13 @@ import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from engine.cli.streams import Output
 
 Body = Callable[..., "int | Coroutine[Any, Any, int | None] | None"]
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @dataclass(slots=True)

@@ -54,6 +54,7 @@ class Outlets:
     out: Path | None = None
     fails_degraded: bool = False
     is_explained: bool = False
+    _is_flushing: bool = False
 
     @classmethod
     def open(cls, *, events: str | None, out: Path | None, fails_degraded: bool, is_explained: bool) -> Outlets:
@@ -83,10 +84,24 @@ class Outlets:
         elif self.events is not None:
             try:
                 self.events.write(json_text(event.to_json(), self.events) + "\n")
-                self.events.flush()
             except (OSError, ValueError) as error:
-                shell.out.note(f"warning: --events: {error}; the run goes on")
-                self.events = None
+                self._broke(shell, error)
+            else:
+                if not self._is_flushing:  # once a turn of the loop: a line is seen at once, a thousand cost one write
+                    self._is_flushing = True
+                    asyncio.get_running_loop().call_soon(self._flush, shell)
+
+    def _flush(self, shell: Shell) -> None:
+        self._is_flushing = False
+        try:
+            if self.events is not None:
+                self.events.flush()
+        except (OSError, ValueError) as error:
+            self._broke(shell, error)
+
+    def _broke(self, shell: Shell, error: Exception) -> None:
+        shell.out.note(f"warning: --events: {error}; the run goes on")
+        self.events = None
 
     def close(self) -> None:
         if self.events is not None:
