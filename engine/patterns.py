@@ -368,6 +368,11 @@ class Pattern:
         self._moved: dict[tuple[tuple[int, ...], str], frozenset[int]] = {}
         self._steps = 0
 
+    @property
+    def size(self) -> int:
+        """States: what it costs."""
+        return len(self._machine.ways)
+
     def search(self, text: str) -> bool:
         """Whether the pattern matches anywhere in `text`. Raises `PatternTooSlow`."""
         self._steps = 0

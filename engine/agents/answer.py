@@ -5,6 +5,7 @@ All of it is one attempt: the model sees what was wrong with its answer and trie
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,8 @@ from engine.ports import Backend
 from engine.values import NO_USAGE, AgentAnswer, AgentRequest, Json, Usage
 
 _EMPTY_FEEDBACK = "The answer was empty. Give the answer as your message."
+_QUICK_BYTES = 16_384
+"""Schema and answer that are validated at once, in a few milliseconds at most."""
 _SHOWN_CHARACTERS = 4_000
 """Of a wrong answer, when it is shown to the model again."""
 
@@ -45,7 +48,7 @@ async def ask_until_valid(
             continue
         if request.schema is None:
             return replace(answer, value=_text(answer.value), usage=paid)
-        value, problem = _fitted(request.schema, answer.value)
+        value, problem = await _fitted(request.schema, answer.value)
         if problem is None:
             return replace(answer, value=value, usage=paid)
         misfits += 1
@@ -86,15 +89,18 @@ def _with_feedback(request: AgentRequest, shown: str, problem: str, answer: Agen
     return replace(request, feedback=(*request.feedback, (shown, problem)), session=answer.session or request.session)
 
 
-def _fitted(schema: dict[str, Json], value: Json) -> tuple[Json, str | None]:
+async def _fitted(schema: dict[str, Json], value: Json) -> tuple[Json, str | None]:
     """The object in `value`, and what is wrong with it."""
-    from engine.schemas import validator_for
+    from engine.schemas import Validator, validator_for
 
     if isinstance(value, str):
         try:
             value = parse_json(value)
         except ValueError as error:
             return None, f"the answer is not JSON: {error}; give one JSON object and nothing else"
+    if len(orjson.dumps((schema, value))) > _QUICK_BYTES or b'"$ref"' in orjson.dumps(schema):
+        # A stranger's schema and answer may take seconds together; the event loop goes on meanwhile.
+        return value, await asyncio.to_thread(lambda: Validator(schema).problem(value))
     return value, validator_for(schema).problem(value)
 
 

@@ -38,7 +38,9 @@ _WORDS = (
 _TRIES = 40
 """Whole values; each try is a little plainer than the one before."""
 _LOCAL_TRIES = 12
-_MAX_NODES = 20_000
+_MAX_NODES = 30_000
+"""Values looked at in all tries, some 0.3 s: a schema that asks for a million items gets no answer."""
+_MAX_CHARACTERS = 1_000_000
 _PLAIN_DEPTH = 4
 """Below this many levels only what is required is made, so that recursive schemas end."""
 _MAX_DEPTH = 40
@@ -68,24 +70,28 @@ class NoExample(Exception):
 
 def example(validator: Validator, random: Random) -> Json:
     """A value that `validator` accepts. Raises `NoExample`."""
+    spent = 0
     for attempt in range(_TRIES):
+        maker = _Maker(validator, random, plainness=attempt, nodes=spent)
         try:
-            value = _Maker(validator, random, plainness=attempt).make(validator.schema, 0, "")
+            value = maker.make(validator.schema, 0, "")
         except (NoExample, RecursionError):
             continue
+        finally:
+            spent = maker.nodes
         if validator.fits(value):
             return value
     raise NoExample
 
 
 class _Maker:
-    """One try. `plainness` grows with the tries: fewer optional parts, shorter lists."""
+    """One try. `plainness` grows with the tries: fewer optional parts, shorter lists. `nodes` were spent before."""
 
-    def __init__(self, validator: Validator, random: Random, *, plainness: int) -> None:
+    def __init__(self, validator: Validator, random: Random, *, plainness: int, nodes: int) -> None:
         self.validator = validator
         self.random = random
         self.plain_depth = max(0, _PLAIN_DEPTH - plainness // 2)
-        self.nodes = 0
+        self.nodes = nodes
 
     def make(self, schema: Json, depth: int, name: str) -> Json:
         """A value for `schema`; `name` is the key that it goes under, for readable strings."""
@@ -253,8 +259,8 @@ class _Maker:
         """Keys that no schema names, until there are `least`."""
         names = [layer["propertyNames"] for layer in layers if "propertyNames" in layer]
         patterns = [pattern for layer in layers for pattern in layer.get("patternProperties", {})]
-        for attempt in range(20 * least):
-            if len(out) >= least:
+        for attempt in range(20 * min(least, _MAX_NODES)):
+            if len(out) >= least or self.nodes > _MAX_NODES:
                 return
             if patterns and attempt % 2 == 0:
                 key = compile_pattern(self.random.choice(patterns)).example(self.random, longer=attempt // 8)
@@ -279,6 +285,8 @@ class _Maker:
             if "contains" in layer and layer.get("minContains", 1) > 0
         ]
         least = max(least, max((count for _, count in contains), default=0))
+        if least > _MAX_NODES:
+            raise NoExample
         closed = [len(_prefix(layer)) for layer in layers if _rest(layer) is False]
         most = min([most, *closed])
         if least > most:
@@ -327,8 +335,9 @@ class _Maker:
         most = min((layer.get("maxLength", math.inf) for layer in layers), default=math.inf)
         patterns = [layer["pattern"] for layer in layers if "pattern" in layer]
         formats = [layer["format"] for layer in layers if layer.get("format") in EXAMPLES]
-        if least > most:
+        if least > most or least > _MAX_CHARACTERS:
             raise NoExample
+        self.nodes += int(least) // 100
         for text in self.strings(patterns, formats, name, least):
             fitted = text if patterns or formats else _fitted(text, least, most)
             if patterns and len(fitted) < least:
