@@ -62,6 +62,7 @@
   // The host delivers one settlement: {i: call, t: clock, v: value} or {…, e: error}, u: [output tokens, USD, agents].
   // The text is parsed here, so that no part of it is ever evaluated.
   const settle = (text, fn) => {
+    if (core.hasFinished) return; // the rest of a frame: what comes after the end reaches nobody (S15)
     const item = parse(text);
     if (item.t !== undefined) core.clock = item.t;
     if (core.loads.has(item.i)) {
@@ -103,7 +104,7 @@
   // What is left to do once no job is left: returns whether it did something (more jobs may wait then).
   const step = () => {
     const link = rejections.first;
-    if (link === null) return false;
+    if (link === null || core.hasFinished) return false;
     rejections.first = link.next;
     if (link.next === null) rejections.last = null;
     core.lane = link.call.lane;
@@ -121,6 +122,7 @@
   };
 
   core.callLine = callLine;
+  core.hasFinished = false;
   core.cancelledError = cancelledError;
   core.made = () => made;
   core.request = request;

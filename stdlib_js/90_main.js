@@ -13,12 +13,16 @@
     const args = config.args === undefined ? undefined : parse(config.args);
     define(globalThis, "args", args);
     follow(apply(apply(main, undefined, [args]), undefined, []), (value) => {
+      core.hasFinished = true;
       try {
         finish(toJson(value) ?? "null");
       } catch (error) {
         emit('["f",false,' + errorText(error) + "]");
       }
-    }, (error) => emit('["f",false,' + errorText(error) + "]"));
+    }, (error) => {
+      core.hasFinished = true;
+      emit('["f",false,' + errorText(error) + "]");
+    });
   };
   const finish = (result) => {
     if (result.length > core.config.resultBytes) {

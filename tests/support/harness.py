@@ -15,7 +15,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -26,10 +26,11 @@ from engine import setup
 from engine.dispatch import Dispatcher, Settled
 from engine.errors import ScriptError
 from engine.executors import Job
+from engine.identity import call_identity
 from engine.journal.memory import MemoryJournal
 from engine.limits import Caps
 from engine.loading import Loader, Resolved
-from engine.options import Explained, Policy
+from engine.options import Policy
 from engine.positions import SourceText
 from engine.ports import Clock, Journal, Writer
 from engine.replay import ReplayPlan, ResumePlan
@@ -102,10 +103,10 @@ class Done:
     version: int
     status: str
     result: Any = None
+    encoded: bytes | None = None
     thrown: dict[str, str] | None = None
     live: int = 0
     loop: RunLoop | None = None
-    explained: list[Explained] = field(default_factory=list)
 
     @property
     def is_completed(self) -> bool:
@@ -154,6 +155,8 @@ class ScriptedDispatcher:
 
     def submit(self, job: Job) -> None:
         assert job.call not in self._running, "submitted twice"
+        if job.identity in self._world.succeeded:
+            self._world.asked_again.append(str(job.content))
         self._running[job.call] = job
         row = AttemptRow(job.call, job.attempts_before + 1, "scripted", None, self._world.clock.now_ms())
         self._loop.begin(row, lambda: self._begun(job.call))
@@ -236,12 +239,16 @@ class World:
         Args:
             answers: what an agent says, from its prompt and the label of the request.
             children: texts of child workflows by name.
+
+        `asked_again` collects calls that run though a record of an earlier version says that they succeeded (I3).
         """
         self.rnd = random.Random(seed)
         self.answers = answers
         self.children = dict(children or {})
         self.clock = TickingClock()
         self.versions = 0
+        self.succeeded: set[bytes] = set()
+        self.asked_again: list[str] = []
         self._kill: Kill | None = None
         self._points: Counter[str] = Counter()
         self._spawn = spawn or LocalSandbox
@@ -317,6 +324,7 @@ class World:
                 await writer.retire([row.call for row in rows if retire(row)])
         self.versions = writer.version
         records = await self.journal.records(RUN)
+        self.succeeded = _succeeded(records)
         plan = ResumePlan(records, policy=policy, keep_failures=keep_failures, foreign=foreign or ())
         dispatchers: list[ScriptedDispatcher] = []
         rnd = random.Random(self.rnd.random())
@@ -325,9 +333,8 @@ class World:
             dispatchers.append(ScriptedDispatcher(loop, self, rnd, chances, one_by_one=one_by_one))
             return cast(Dispatcher, dispatchers[0])
 
-        explained: list[Explained] = []
         try:
-            loop = await self._loop(text, plan, writer, make, records, foreign or [], explained)
+            loop = await self._loop(text, plan, writer, make, records, foreign or [])
             ending = await loop.drive()
             await self._end(writer, ending)
         except Exception as error:
@@ -335,7 +342,7 @@ class World:
             if not isinstance(error, Killed) and not isinstance(error.__cause__, Killed):
                 raise
             return Done(writer.version, "killed", live=dispatchers[0].executed)
-        return _done(writer.version, ending, dispatchers[0].executed, loop, explained)
+        return _done(writer.version, ending, dispatchers[0].executed, loop)
 
     async def replay(self, version: int | None = None) -> Done:
         """Follows a version's list exactly. Raises `ReplayDiffers`."""
@@ -350,10 +357,10 @@ class World:
 
         self._kill = None
         writer = NoWriter(info.version)
-        loop = await self._loop(info.script.decode(), plan, writer, make, [], [], [])
+        loop = await self._loop(info.script.decode(), plan, writer, make, [], [])
         ending = await loop.drive()
         assert plan.left == 0 or ending.status is RunStatus.INTERRUPTED, f"{plan.left} requests were not made again"
-        return _done(info.version, ending, 0, loop, [])
+        return _done(info.version, ending, 0, loop)
 
     async def _loop(
         self,
@@ -363,7 +370,6 @@ class World:
         make: Callable[[RunLoop], Dispatcher],
         records: list[Record],
         foreign: list[Record],
-        explained: list[Explained],
     ) -> RunLoop:
         sandbox = self._spawn()
         await sandbox.compile(1, text)
@@ -405,7 +411,6 @@ class World:
             most_pending=100_000,
             answers=lambda call, value: None,
             timers_wait=False,
-            explained=explained,
         )
         return loop
 
@@ -427,6 +432,10 @@ class World:
 
     # What a test asks afterwards.
 
+    @staticmethod
+    def prompt(row: CallRow) -> str:
+        return str(orjson.loads(row.content)["prompt"])
+
     async def rows(self, version: int | None = None) -> list[CallRow]:
         return await self.journal.calls(RUN, version or self.versions)
 
@@ -446,18 +455,28 @@ class World:
         out = []
         for row, settlement in await self.delivered(version):
             if row.kind == "agent" and settlement.outcome == Outcome.OK:
-                prompt = orjson.loads(row.content)["prompt"]
+                prompt = self.prompt(row)
                 if orjson.loads(settlement.value) != self.answers(prompt, row.label):
                     out.append(f"call {row.call} {prompt!r} after {row.label}")
         return out
 
 
-def _done(version: int, ending: Ending, live: int, loop: RunLoop, explained: list[Explained]) -> Done:
+def _succeeded(records: list[Record]) -> set[bytes]:
+    """Identities whose newest record succeeded."""
+    newest = {call_identity(r.key, r.history, r.occurrence): r for r in records}
+    return {
+        identity
+        for identity, r in newest.items()
+        if not r.retired and r.settlement is not None and r.settlement.outcome == Outcome.OK
+    }
+
+
+def _done(version: int, ending: Ending, live: int, loop: RunLoop) -> Done:
     result = None if ending.result is None else orjson.loads(ending.result)
     thrown = ending.thrown
     if ending.error is not None:
         thrown = {"code": ending.error.code, "message": str(ending.error)}
-    return Done(version, str(ending.status), result, thrown, live, loop, explained)
+    return Done(version, str(ending.status), result, ending.result, thrown, live, loop)
 
 
 def _new_version(text: str, now: int) -> NewVersion:
