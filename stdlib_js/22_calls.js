@@ -1,7 +1,7 @@
 // Calls: what a script asks the host for. A call is a line in the queue, a place in `pending`, and a promise.
 ((core) => {
   "use strict";
-  const { clean, emit, makeError, makePromise, nextId, parse, quote } = core;
+  const { apply, charCodeAt, clean, emit, makeError, makePromise, nextId, parse, quote } = core;
   const pending = core.safeMap();
   let made = 0;
 
@@ -11,19 +11,17 @@
   // Line of the script where the current call was made, 0 when the engine has none. The library's own lines start far
   // above any script's (config.libraryLine), so the first line below that is the script's.
   const NativeError = Error;
+  const nativeIndexOf = String.prototype.indexOf;
   const callLine = () => {
     const stack = new NativeError().stack;
-    let number = -1;
-    for (let i = 0; i < stack.length; i++) {
-      const unit = core.charCodeAt(stack, i);
-      if (number >= 0 && unit >= 48 && unit <= 57) {
+    const colonFrom = (at) => apply(nativeIndexOf, stack, [":", at]);
+    for (let at = colonFrom(0); at >= 0; at = colonFrom(at)) {
+      // What follows a colon, "(<input>:12)"; each character asked for costs as much as finding the next colon.
+      let number = 0;
+      for (let unit = charCodeAt(stack, ++at); unit >= 48 && unit <= 57; unit = charCodeAt(stack, ++at)) {
         number = number * 10 + unit - 48;
-      } else if (number > 0) {
-        if (number < core.config.libraryLine) return number;
-        number = -1;
-      } else {
-        number = unit === 58 ? 0 : -1; // a colon: "(<input>:12)"
       }
+      if (number > 0 && number < core.config.libraryLine) return number;
     }
     return 0;
   };
