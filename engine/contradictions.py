@@ -91,13 +91,14 @@ def _faults(root: dict[str, Json], references: References) -> Iterator[Fault]:
     """Contradictions in every schema inside `root`, the outermost first."""
     waiting: deque[tuple[str, Json]] = deque([("", root)])
     seen: set[int] = set()
+    draft = DRAFTS[root.get("$schema", DEFAULT_DRAFT).rstrip("#")]
     states = 0
     while waiting:
         pointer, schema = waiting.popleft()
         if not isinstance(schema, dict) or id(schema) in seen:
             continue
         seen.add(id(schema))
-        for keyword, problem, correction in misshapen(schema):
+        for keyword, problem, correction in misshapen(schema, draft):
             yield Fault(f"{pointer}/{keyword}", problem, correction)
         yield from _references(references, pointer, schema)
         states += yield from _patterns(pointer, schema)

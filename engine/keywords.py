@@ -118,10 +118,14 @@ _SHAPES: dict[str, tuple[_Is, str, str]] = {
 }
 
 
-def misshapen(schema: dict[str, Json]) -> Iterator[tuple[str, str, str]]:
+def misshapen(schema: dict[str, Json], draft: str) -> Iterator[tuple[str, str, str]]:
     """Keywords with values that they cannot have: keyword, what is wrong, a corrected line."""
     for keyword, value in schema.items():
-        if keyword in _SHAPES:
+        if keyword == "items" and isinstance(value, list) and draft == "Draft202012Validator":
+            yield keyword, "a list of schemas is called prefixItems", '{ prefixItems: [{ type: "string" }] }'
+        elif keyword.startswith("exclusive") and isinstance(value, bool) and draft != "Draft4Validator":
+            yield keyword, f"expected a number, found {show(value)}", f"{{ {keyword}: 0 }}"
+        elif keyword in _SHAPES:
             is_right, expected, correction = _SHAPES[keyword]
             if not is_right(value):
                 problem = f"expected {expected}, found {show(value)}"

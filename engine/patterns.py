@@ -238,8 +238,10 @@ class _Parser:
             code = ord(self.peek()) % 32
             self.at += 1
         elif char in "pP":
+            self.at -= 1
             raise self.error("Unicode properties (`\\p`) are not supported; name the characters")
         elif char in "123456789k":
+            self.at -= 1
             raise self.error("back-references cannot be matched in bounded time")
         elif char in _CONTROLS:
             code = _CONTROLS[char]
