@@ -66,7 +66,7 @@ async def _ask(
         return await backend.run(request, emit)
     except AgentError as error:
         if paid != NO_USAGE:  # earlier rounds of this attempt are paid for, whatever became of the last
-            error.fields.setdefault("usage", paid.to_json())
+            error.fields["usage"] = (paid + Usage(**error.fields.get("usage", {}))).to_json()
         raise
 
 

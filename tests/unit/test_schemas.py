@@ -145,11 +145,34 @@ _JUNK = st.recursive(
         st.lists(inner, max_size=3),
         st.dictionaries(
             st.sampled_from(
-                (
-                    "type properties required items enum const $ref allOf not minimum maximum pattern "
-                    "patternProperties additionalProperties dependentRequired prefixItems $defs multipleOf minLength maxLength "
-                    "minItems if dependencies $schema $id format"
-                ).split()
+                [
+                    "type",
+                    "properties",
+                    "required",
+                    "items",
+                    "enum",
+                    "const",
+                    "$ref",
+                    "allOf",
+                    "not",
+                    "minimum",
+                    "maximum",
+                    "pattern",
+                    "patternProperties",
+                    "additionalProperties",
+                    "dependentRequired",
+                    "prefixItems",
+                    "$defs",
+                    "multipleOf",
+                    "minLength",
+                    "maxLength",
+                    "minItems",
+                    "if",
+                    "dependencies",
+                    "$schema",
+                    "$id",
+                    "format",
+                ]
             ),
             inner,
             max_size=4,
