@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from engine.events import Event
 from engine.options import RunResult
 from engine.run import RunLoop
 from engine.values import RunStatus
+
+KEPT_EVENTS = 1000
+"""From a version's start, for readers that do not come at once. All of them would be three objects a call in memory,
+for nobody; what is worth keeping is in the journal."""
+
+
+class _Reader:
+    """Events told and not read yet."""
+
+    def __init__(self, told: list[Event]) -> None:
+        self.told = deque(told)
+        self._waiter: asyncio.Future[None] | None = None
+
+    def tell(self, event: Event) -> None:
+        self.told.append(event)
+        self.wake()
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
 
 
 class RunHandle:
@@ -17,24 +42,33 @@ class RunHandle:
     def __init__(self, run_id: str, version: int) -> None:
         self.run_id = run_id
         self.version = version
-        self._told: list[Event] = []
-        self._waiters: list[asyncio.Future[None]] = []
+        self._first: list[Event] = []
+        self._latest: Event | None = None
+        self._readers: list[_Reader] = []
         self._is_over = False
         self._loop: RunLoop | None = None
         self._task: asyncio.Task[RunResult] | None = None
 
     async def events(self) -> AsyncIterator[Event]:
-        """What the run tells, from the start of this version to `RunEnded`. Any number of readers."""
-        at = 0
-        while True:
-            while at < len(self._told):
-                yield self._told[at]
-                at += 1
-            if self._is_over:
-                return
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+        """What the run tells, from the start of this version to `RunEnded`. Any number of readers.
+
+        A reader that comes after more than `KEPT_EVENTS` of them gets what is told from then on, at least `RunEnded`.
+        """
+        is_complete = len(self._first) <= KEPT_EVENTS
+        reader = _Reader(self._first if is_complete else [])
+        if self._is_over and not is_complete and self._latest is not None:
+            reader.told.append(self._latest)
+        self._readers.append(reader)
+        self._listen()
+        try:
+            while True:
+                while reader.told:
+                    yield reader.told.popleft()
+                if self._is_over:
+                    return
+                await reader.wait()
+        finally:
+            self._readers.remove(reader)
 
     async def result(self) -> RunResult:
         """How it ended.
@@ -57,15 +91,18 @@ class RunHandle:
 
     def tell(self, event: Event) -> None:
         """Passes an event on to all readers."""
-        self._told.append(event)
-        if self._waiters:
-            self._wake_readers()
+        self._latest = event
+        if len(self._first) <= KEPT_EVENTS:
+            self._first.append(event)
+        for reader in self._readers:
+            reader.tell(event)
+        if not self._readers:
+            self._listen()
 
-    def _wake_readers(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+    def _listen(self) -> None:
+        """Events that nobody would get to see need not even be made."""
+        if self._loop is not None:
+            self._loop.told_to(self.tell if self._readers or len(self._first) <= KEPT_EVENTS else None)
 
     def attach(self, loop: RunLoop, task: asyncio.Task[RunResult]) -> None:
         """Ties the handle to what it steers."""
@@ -84,4 +121,5 @@ class RunHandle:
 
     def _over(self, _: object) -> None:
         self._is_over = True
-        self._wake_readers()
+        for reader in self._readers:
+            reader.wake()

@@ -1,9 +1,9 @@
 """The loop that drives one version of a run.
 
-Sandbox turn → requests → replay or dispatch → journal → delivery → next turn. The one file that joins the parts, and the
-only caller of the plan and of the lanes. Keeps I1 (a result is offered to the plan by the journal's own callback, after
-its commit), I2 and I4 (one settlement, then jobs until idle; the plan alone says which), I7 (every settlement has its
-reason). It never parses script text, never decides what may be reused, never sleeps.
+Sandbox turn → requests → replay or dispatch → journal → delivery → next turn. The one file that joins the parts, and
+the only caller of the plan and of the lanes. Keeps I1 (a result is offered to the plan by the journal's own callback,
+after its commit), I2 and I4 (one settlement, then jobs until idle; the plan alone says which), I7 (every settlement
+has its reason). It never parses script text, never decides what may be reused, never sleeps.
 """
 
 from __future__ import annotations
@@ -197,6 +197,10 @@ class RunLoop:
         self.dispatcher.pause()
         self._wake.set()
 
+    def told_to(self, emit: Callable[[Event], None] | None) -> None:
+        """Who gets the events from now on; for None they are not even made."""
+        self._emit = emit
+
     def fail(self, error: Exception) -> None:
         """The journal or the lease is lost: stop, and write nothing more."""
         self._failure = self._failure or error
@@ -366,7 +370,6 @@ class RunLoop:
                 due_ms=due,
             )
             call.is_dispatched = True
-            self.tally.dispatched(call)
             self.dispatcher.submit(job)
 
     # ── what the script did ────────────────────────────────────────────────────────────────────────────────────────
@@ -481,7 +484,6 @@ class RunLoop:
 
     def _cut(self, call: OpenCall, reason: str) -> None:
         """Ends a call that will not be delivered. One that was never started is on record as cancelled all the same."""
-        self.tally.withdrawn(call)
         if call.settlement is None:
             self._by_call[call.call] = call
             if call.is_dispatched:
@@ -515,6 +517,9 @@ class RunLoop:
         """An attempt goes on record before its backend is called."""
         self._writer.add(row, then)
         call = self._by_call.get(row.call)
+        if call is not None and not call.is_started:
+            call.is_started = True
+            self.tally.started(call)
         if self._emit is not None and call is not None:
             self._emit(CallStarted(call.number, row.attempt, row.backend, row.model, row.started_at))
 
@@ -556,7 +561,7 @@ class RunLoop:
             orjson.dumps(meta),
         )
         call.settlement = row
-        self.tally.settled(call, done.usage)
+        self.tally.settled(done.usage)
         self._in_commit += 1
         self._writer.add(row, partial(self._committed, call, row))
 
