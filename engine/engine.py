@@ -20,7 +20,7 @@ import orjson
 from engine import setup, version
 from engine.checks import CheckReport
 from engine.clock import SystemClock
-from engine.errors import JournalError, PawlError, ReplayDiffers, RunStateError
+from engine.errors import JournalError, PawlError, ReplayDiffers, RunStateError, UsageError
 from engine.faultpoints import FaultPoint, no_fault
 from engine.handle import RunHandle
 from engine.identity import canonical
@@ -380,12 +380,19 @@ class Engine:
             raise _already_delivered(info.run_id, call)
 
 
+def _args_text(args: Json) -> bytes:
+    try:
+        return canonical(args)
+    except TypeError as error:  # orjson: half a surrogate pair, an integer over 64 bits, what is no JSON at all
+        raise UsageError(f"args cannot be JSON: {error}", code="bad_args", hint="Pass JSON values only.") from None
+
+
 def _new_version(source: ScriptSource, checked: Checked, args: Json, effective: Effective, now: int) -> NewVersion:
     return NewVersion(
         script=source.text.encode(),
         script_path=None if source.path is None else str(source.path),
         meta=checked.script.meta.raw,
-        args=None if args is UNSET else canonical(args),
+        args=None if args is UNSET else _args_text(args),
         settings=effective.to_json(),
         engine=checked.engine_info(),
         permissions=tuple(sorted(effective.allow)),

@@ -110,6 +110,8 @@ def _dispatch(arguments: list[str]) -> int:
 
     from engine.cli.group import pawl
 
+    _stand_somewhere()
+
     if instruction := os.environ.get("_PAWL_COMPLETE"):
         from click.shell_completion import shell_complete
 
@@ -122,6 +124,18 @@ def _dispatch(arguments: list[str]) -> int:
         return done.exit_code
     except click.Abort as abort:
         raise KeyboardInterrupt from abort
+
+
+def _stand_somewhere() -> None:
+    """Raises `UsageError` when the current folder has been removed: no project and no path can be found from it."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        from engine.errors import UsageError
+
+        raise UsageError(
+            "the current folder does not exist any more", code="no_folder", hint="Change to another folder."
+        ) from None
 
 
 def load(name: str) -> Any:
