@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engine.patterns import compile_pattern
 from engine.values import Json
 
-_COPIED = ("type", "enum", "const", "required", "description", "title")
+_COPIED = ("type", "enum", "const", "required", "description", "title", "$anchor")
 _GRAMMAR_FORMATS = ("date", "time", "date-time", "uuid")
 _FORMAT_PATTERNS = {
     "email": r"^[a-z]{1,12}@[a-z]{1,12}\.com$",
