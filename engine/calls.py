@@ -33,6 +33,7 @@ class OpenCall:
     attempts_before: int
     is_reused: bool
     is_dispatched: bool = False
+    is_started: bool = False
     is_asked: bool = False  # a person can answer it now
     settlement: SettlementRow | None = None
 

@@ -13,18 +13,28 @@ from typing import NamedTuple, Protocol
 import orjson
 
 from engine.errors import PawlError, ScriptError
+from engine.identity import canonical
 from engine.positions import SourceText
-from engine.values import LoadRow
+from engine.script import without_text
+from engine.values import Json, LoadRow
 from sandbox import CompileError
 from sandbox.protocol import Load
 
 MOST_DEEP = 8
 
 
-class Resolved(NamedTuple):
-    """A workflow's text, checked, and where it came from. `path` identifies it for cycles."""
+class Inspected(NamedTuple):
+    """What the parser says of a workflow's text: the schema of its args, or why it may not run."""
 
     name: str
+    args_schema: dict[str, Json] | None
+    problem: PawlError | None
+
+
+class Resolved(NamedTuple):
+    """A workflow's text. `path` identifies it for cycles; `shown` is what the script called it."""
+
+    shown: str
     path: str
     text: str
 
@@ -38,7 +48,11 @@ class Loaded(NamedTuple):
 
 
 Resolve = Callable[[dict[str, str]], Awaitable[Resolved]]
-"""Finds and checks a workflow by {"name"} or {"scriptPath"}; raises `PawlError` without host paths or file contents."""
+"""Finds a workflow by {"name"} or {"scriptPath"}; raises `PawlError` without host paths or file contents."""
+Inspect = Callable[[str], Awaitable[Inspected]]
+"""Parses a workflow's text, outside the sandbox and outside this process."""
+CheckArgs = Callable[[dict[str, Json], Json], str | None]
+"""What is wrong with args under a schema, or None."""
 
 
 class Compiler(Protocol):
@@ -49,7 +63,7 @@ class _Frame(NamedTuple):
     """One workflow that runs: its file, the text of its args, and who called it."""
 
     path: str
-    args: str | None
+    args: bytes | None
     group: int
     depth: int
 
@@ -58,20 +72,31 @@ class Loader:
     """Answers the loads of one version, in order."""
 
     def __init__(
-        self, compiler: Compiler, resolve: Resolve, *, recorded: dict[str, LoadRow] | None = None, main_path: str = ""
+        self,
+        compiler: Compiler,
+        *,
+        resolve: Resolve,
+        inspect: Inspect,
+        check_args: CheckArgs,
+        recorded: dict[str, LoadRow] | None = None,
+        main_path: str = "",
+        main_args: bytes | None = None,
     ) -> None:
         """
         Args:
             compiler: the sandbox; raises `CompileError`.
             recorded: for a replay: the loads of the version, by reference; nothing else is looked up then.
-            main_path: what identifies the main script for cycles.
+            main_path, main_args: what identifies the main script for cycles; args as canonical JSON.
         """
         self._compiler = compiler
         self._resolve = resolve
+        self._inspect = inspect
+        self._check_args = check_args
         self._recorded = recorded
         self._rows: dict[str, LoadRow] = {}
         self._codes: dict[str, int] = {}
-        self._frames: dict[int, _Frame] = {0: _Frame(main_path, None, 0, 0)}
+        self._schemas: dict[str, dict[str, Json] | None] = {}
+        self._frames: dict[int, _Frame] = {0: _Frame(main_path, main_args, 0, 0)}
 
     def sources(self) -> dict[int, SourceText]:
         """The texts that were compiled, by code number."""
@@ -92,36 +117,57 @@ class Loader:
                 new = None
         if row.error:
             return Loaded(0, PawlError.from_json(orjson.loads(row.error)), new)
-        frame = _Frame(row.path, load.args, load.group, self._frames[load.group].depth + 1)
-        if (refused := self._refused(frame, row.name)) is not None:
+        args = None if load.args is None else canonical(orjson.loads(load.args))
+        frame = _Frame(row.path, args, load.group, self._frames[load.group].depth + 1)
+        refused = self._refused(frame, row.name) or self._misfit(self._schemas[ref], args, row.name)
+        if refused is not None:
             return Loaded(0, refused, new)
         self._frames[load.id] = frame
         return Loaded(self._codes[ref], None, new)
 
     async def _row(self, ref: str, asked: dict[str, str]) -> LoadRow:
-        """Finds, checks and compiles; what is wrong becomes the row's error, which the script may catch."""
+        """Finds, compiles and checks; what is wrong becomes the row's error, which the script may catch."""
         if self._recorded is not None:
             row = self._recorded.get(ref)
             if row is None:
                 error = ScriptError("This workflow was not loaded in the recorded run.", code="unknown_workflow")
-                return LoadRow(ref, "", "", b"", orjson.dumps(error.to_json()))
+                return _failed(ref, "", error)
             if not row.error:
-                self._codes[ref] = len(self._codes) + 2
-                await self._compiler.compile(self._codes[ref], row.script.decode())
+                await self._admit(ref, row.script.decode(), row.name)
             return row
         try:
             found = await self._resolve(asked)
+            name = await self._admit(ref, found.text, found.shown)
         except PawlError as error:
-            return LoadRow(ref, next(iter(asked.values())), "", b"", orjson.dumps(error.to_json()))
+            return _failed(ref, next(iter(asked.values())), error)
+        return LoadRow(ref, name, found.path, found.text.encode(), b"")
+
+    async def _admit(self, ref: str, text: str, shown: str) -> str:
+        """Compiles the text into the run's sandbox and reads its meta; returns its name.
+
+        Raises:
+            ScriptError: it is no workflow; says where, and nothing that the file says (S44).
+        """
         code = len(self._codes) + 2
         try:
-            await self._compiler.compile(code, found.text)
+            await self._compiler.compile(code, text)
         except CompileError as refused:
-            message = f"Workflow {found.name!r} has a syntax error: {refused.message} (line {refused.line})"
-            broken = ScriptError(message, code="syntax", line=refused.line)
-            return LoadRow(ref, found.name, found.path, b"", orjson.dumps(broken.to_json()))
+            error = ScriptError(refused.message, code="syntax", line=refused.line, column=1)
+            raise without_text(error, shown) from None
+        inspected = await self._inspect(text)
+        if inspected.problem is not None:
+            problem = inspected.problem
+            raise without_text(problem, shown) if isinstance(problem, ScriptError) else problem
         self._codes[ref] = code
-        return LoadRow(ref, found.name, found.path, found.text.encode(), b"")
+        self._schemas[ref] = inspected.args_schema
+        return inspected.name
+
+    def _misfit(self, schema: dict[str, Json] | None, args: bytes | None, name: str) -> PawlError | None:
+        """`meta.args` of a child holds for what its caller passes (S05)."""
+        if schema is None:
+            return None
+        problem = self._check_args(schema, {} if args is None else orjson.loads(args))
+        return None if problem is None else ScriptError(f"workflow({name!r}): args do not fit: {problem}", code="args")
 
     def _refused(self, frame: _Frame, name: str) -> PawlError | None:
         if frame.depth > MOST_DEEP:
@@ -139,3 +185,7 @@ class Loader:
             if group == 0:
                 return None
             group = above.group
+
+
+def _failed(ref: str, name: str, error: PawlError) -> LoadRow:
+    return LoadRow(ref, name, "", b"", orjson.dumps(error.to_json()))

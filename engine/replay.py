@@ -211,13 +211,16 @@ class ResumePlan:
             like = next(iter(self._by_key.get(key, ())), None)
             return Execute(None, 0, record_hash(identity, 0), "history" if like else "new", like)
         record = known.record
-        is_open = record.settlement is None and not record.retired and record.call > 0
-        if is_open and not rerun:
+        again = record_hash(identity, known.generation + 1)
+        if is_other_kind:
+            return Execute(None, known.attempts, again, "sample", record)
+        if record.settlement is None and not record.retired and not rerun and record.call > 0:
             return Execute(record.call, known.attempts, record_hash(identity, known.generation), "unsettled", record)
-        reason = (
-            "rerun" if rerun or record.retired else "prefix" if self._policy == "prefix" and found is None else "not_ok"
-        )
-        return Execute(None, known.attempts, record_hash(identity, known.generation + 1), reason, record)
+        if rerun or record.retired:
+            reason = "rerun"
+        else:
+            reason = "prefix" if found is None else "not_ok"
+        return Execute(None, known.attempts, again, reason, record)
 
     def _nth_of_key(self, key: bytes) -> Record | None:
         """Policy `content`: the n-th request with a key takes the n-th record of that key."""

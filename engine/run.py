@@ -61,6 +61,8 @@ from sandbox import protocol as ops
 
 MOST_ITEMS = 512
 """Deliveries in one frame; the child answers every few dozen of them."""
+MOST_DISPATCHED = 256
+"""Calls handed to the dispatcher before the event loop gets a turn: some milliseconds."""
 MOST_BYTES = 4 << 20
 """Text in one frame of deliveries."""
 SLICE_S = 0.005
@@ -247,6 +249,7 @@ class RunLoop:
                     await self._deliver(batch)
                 elif self._to_dispatch:
                     self._dispatch()
+                    await asyncio.sleep(0)  # a fan-out of thousands must not hold up heartbeats and commits
                 elif not self._open:
                     return Ending(RunStatus.FAILED, error=_deadlock())
                 elif isinstance(self._plan, ReplayPlan):
@@ -351,7 +354,7 @@ class RunLoop:
 
     def _dispatch(self) -> None:
         """The script is idle and nothing recorded can be delivered: what has no record runs now."""
-        for _ in range(MOST_ITEMS):
+        for _ in range(MOST_DISPATCHED):
             if not self._to_dispatch:
                 return
             call = self._open.get(self._to_dispatch.popleft())

@@ -1,7 +1,7 @@
 """From a script and what was asked for to what a run starts with: checked text, a sandbox, effective settings.
 
-Nothing here is durable and nothing runs yet. The sandbox child and the parser child start at once and work side by side;
-the engine's word decides whether a text is a script, the parser's word gives meta and places.
+Nothing here is durable and nothing runs yet. The sandbox child and the parser child start at once and work side by
+side; the engine's word decides whether a text is a script, the parser's word gives meta and places.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.assets import stdlib_version
 from engine.checks import CheckReport
 from engine.errors import ScriptError, UsageError
 from engine.limits import Caps
-from engine.loading import Resolved
+from engine.loading import Inspected
 from engine.meta import Meta
 from engine.options import UNSET, RunOptions
 from engine.positions import SourceText, own_frames, thrown_at
@@ -29,7 +29,7 @@ from engine.settings import SandboxSettings, Settings
 from engine.values import Json, VersionInfo
 from engine.workflows import ScriptSource
 from sandbox import LIBRARY_LINE, CompileError, Sandbox, SandboxDied
-from sandbox.parsing import ParserDied, ParserProcess
+from sandbox.parsing import ParserDied
 
 BackendPool = Backends
 
@@ -103,7 +103,7 @@ async def prepare(source: ScriptSource, args: Json, settings: SandboxSettings) -
     Raises:
         ScriptError: whatever is wrong with the script, or the args do not fit `meta.args`.
     """
-    _check_size(source, settings)
+    source = _normal(source, settings)
     sandbox = children.sandbox(settings)
     try:
         script = await _check(source, sandbox, 1)
@@ -115,21 +115,20 @@ async def prepare(source: ScriptSource, args: Json, settings: SandboxSettings) -
         raise
 
 
-async def child(source: ScriptSource, settings: SandboxSettings) -> Resolved:
-    """A workflow that a script calls: parsed and checked here, compiled in the run's own sandbox afterwards."""
-    _check_size(source, settings)
-    parser = ParserProcess.spawn()
-    text = SourceText(source.text, source.path.name if source.path else source.name)
+async def inspect(text: str, settings: SandboxSettings) -> Inspected:
+    """What the parser says of a workflow that a script calls; it is compiled in the run's own sandbox."""
+    parser = children.parser()
+    source = SourceText(text, "the workflow")
     try:
-        parsed = await parser.parse(source.text.encode())
+        decode(text.encode("utf-8", "surrogatepass"), source.file, max_bytes=settings.source_bytes)
+        meta = checked(source, await parser.parse(text.encode()), None).meta
     except ParserDied as death:
-        raise parser_failure(text.file, death.message) from None
+        return Inspected("", None, parser_failure(source.file, death.message))
+    except ScriptError as error:
+        return Inspected("", None, error)
     finally:
         parser.close()
-    if not parsed.broken:
-        script = checked(text, parsed, None)
-        return Resolved(script.meta.name, str(source.path or source.name), source.text)
-    return Resolved(source.name, str(source.path or source.name), source.text)
+    return Inspected(meta.name, meta.args_schema, None)
 
 
 async def report(source: str, file: str, settings: SandboxSettings, *, portable: bool) -> CheckReport:
@@ -172,9 +171,11 @@ async def _compile(sandbox: Sandbox, code: int, text: str) -> CompileFailure | N
     return None
 
 
-def _check_size(source: ScriptSource, settings: SandboxSettings) -> None:
-    data = source.text.encode("utf-8", "surrogatepass")
-    decode(data, str(source.path) if source.path else source.name, max_bytes=settings.source_bytes)
+def _normal(source: ScriptSource, settings: SandboxSettings) -> ScriptSource:
+    """The source with the text that engine, parser and editors count alike (see `decode`)."""
+    shown = str(source.path) if source.path else source.name
+    text = decode(source.text.encode("utf-8", "surrogatepass"), shown, max_bytes=settings.source_bytes)
+    return source if text == source.text else ScriptSource(text=text, path=source.path, name=source.name)
 
 
 def effective(options: RunOptions, meta: Meta, settings: Settings) -> Effective:

@@ -23,18 +23,13 @@ class Tally:
         if call.kind is CallKind.AGENT:
             self.total += 1
 
-    def dispatched(self, call: OpenCall) -> None:
+    def started(self, call: OpenCall) -> None:
+        """The first attempt of this version begins."""
         if call.kind is CallKind.AGENT:
             self.live += 1
 
-    def settled(self, call: OpenCall, usage: Usage) -> None:
-        """A live call ended; a refused one was never live."""
+    def settled(self, usage: Usage) -> None:
         self.usage = self.usage + usage
-        if call.kind is CallKind.AGENT and call.settlement is not None and call.settlement.outcome == Outcome.REFUSED:
-            self.live -= 1
-
-    def withdrawn(self, call: OpenCall) -> None:
-        """A call that is not delivered is neither reused nor failed."""
 
     def delivered(self, call: OpenCall) -> None:
         row = call.settlement

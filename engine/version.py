@@ -25,7 +25,7 @@ from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
 from engine.handle import RunHandle
 from engine.limits import Budget, Caps, DrivenTime
-from engine.loading import Loader, Resolved
+from engine.loading import Inspected, Loader, Resolved
 from engine.options import ResumeOptions, RunOptions, RunResult
 from engine.permissions import NotPermitted
 from engine.ports import Clock, Writer
@@ -209,7 +209,12 @@ def make_loop(
     checked, settings = begin.checked, begin.settings
 
     async def resolve(ref: dict[str, str]) -> Resolved:
-        return await setup.child(await resolve_child(ref, begin.project), settings.sandbox)
+        found = await resolve_child(ref, begin.project)
+        text = str(begin.masker.mask_json(found.text)[0])
+        return Resolved(next(iter(ref.values())), str(found.path or found.name), text)
+
+    async def inspect(text: str) -> Inspected:
+        return await setup.inspect(text, settings.sandbox)
 
     orders = [r.settlement.order for r in [*begin.records, *begin.foreign] if r.settlement]
     times = [r.settlement.settled_at for r in begin.records if r.settlement]
@@ -222,7 +227,15 @@ def make_loop(
         writer=writer,
         clock=begin.clock,
         masker=begin.masker,
-        loader=Loader(checked.sandbox, resolve, recorded=recorded_loads, main_path=main_path),
+        loader=Loader(
+            checked.sandbox,
+            resolve=resolve,
+            inspect=inspect,
+            check_args=lambda schema, args: setup.validate(args, schema),
+            recorded=recorded_loads,
+            main_path=main_path,
+            main_args=begin.args,
+        ),
         definitions=known(),
         default_backend=begin.effective.backend,
         make_dispatcher=make_dispatcher,

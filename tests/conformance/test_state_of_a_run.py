@@ -8,6 +8,9 @@ import time
 import pytest
 from support.runs import Project, run_options, script
 
+from engine.engine import ScriptSource
+from engine.options import ResumeOptions
+
 CAUGHT = "const caught = async (f) => { try { return await f() } catch (e) { return [e.name, e.code ?? null, e.message] } };\n"
 
 
@@ -77,7 +80,7 @@ async def test_S43_at_the_ceiling_agent_throws(project: Project, cap: dict[str, 
     )
     assert (result.status, result.error["code"], result.exit_code) == ("failed", code, 3)  # type: ignore[index]
     assert result.agents["live"] == 3
-    more = await project.resume(result.run_id, **{name: 1000 for name in cap})
+    more = await project.resume(result.run_id, **dict.fromkeys(cap, 1000))
     assert (more.status, more.agents["reused"], more.agents["live"]) == ("completed", 3, 6)
 
 
@@ -219,3 +222,75 @@ async def test_S63_without_permission_the_call_throws_and_names_the_flag(
     found = await project.value(CAUGHT + f"return await caught(() => {call})")
     assert found[1] == "not_permitted"
     assert f"--allow {flag}" in found[2]
+
+
+async def test_S05_args_of_a_child_are_held_against_its_schema(project: Project) -> None:
+    (project.folder / "workflows").mkdir()
+    (project.folder / "workflows" / "strict.js").write_text(
+        "export const meta = { name: 'strict', description: 'x', args: { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'] } };\nreturn args.n;"
+    )
+    body = CAUGHT + "return [await workflow('strict', {n: 1}), (await caught(() => workflow('strict', {n: 'x'})))[1]]"
+    result = await project.run(body)
+    assert result.result == [1, "args"]
+    assert (await project.replay(result.run_id)).result == [1, "args"]
+
+
+async def test_S45_a_main_script_that_calls_itself_with_its_own_args_is_a_cycle(project: Project) -> None:
+    (project.folder / "workflows").mkdir()
+    path = project.folder / "workflows" / "self.js"
+    path.write_text(
+        "export const meta = { name: 'self', description: 'x' };\ntry { return await workflow('self', args) } catch (e) { return e.code }"
+    )
+    async with project.engine() as engine:
+        source = ScriptSource(text=path.read_text(), path=path, name="self.js")
+        handle = await engine.start(source, args={"b": 1, "a": 2}, options=run_options({}))
+        assert (await handle.result()).result == "workflow_cycle"
+
+
+async def test_S23_the_102_call_case_one_failed_call_runs_exactly_one_again(project: Project) -> None:
+    """In other runtimes one failed call of 102 threw 96 finished ones away."""
+    body = "return (await parallel(Array.from({length: 102}, (_, i) => () => agent('call ' + i, i === 4 ? {backend: args.four} : {})))).filter((x) => x === null).length"
+    first = await project.run(body, args={"four": "sample:fail=1"})
+    assert (first.result, first.degraded, first.agents["null"]) == (1, True, 1)
+    again = await project.resume(first.run_id)
+    assert (again.agents["live"], again.agents["reused"]) == (1, 101)
+
+
+async def test_S36_the_worked_example_runs_nine_and_two(project: Project) -> None:
+    body = """
+    await agent('scan');
+    await pipeline([1, 2, 3, 4], (x) => agent('find ' + x + (args?.['find' + x] ?? '')),
+      (v, x) => parallel([1, 2, 3].map((k) => () => agent('verify ' + x + '.' + k))), (v, x) => agent('fix ' + x));
+    await agent('test');
+    await parallel([() => agent('z1' + (args?.z1 ?? '')), () => agent('z2')]);
+    return await agent('report');
+    """
+    first = await project.run(body)
+    assert first.agents["live"] == 25
+    edited = await project.resume(first.run_id, args={"find2": "!"}, how=ResumeOptions(explain=True))
+    assert (edited.agents["live"], edited.agents["reused"]) == (9, 16)
+    reasons = [(line.label, line.reason) for line in edited.explained if not line.reused]
+    assert reasons[0] == ("find 2!", "request")
+    assert all(reason == "history" for _, reason in reasons[1:])
+    end = await project.resume(first.run_id, args={"find2": "!", "z1": "!"})
+    assert (end.agents["live"], end.agents["reused"]) == (2, 23)
+    back = await project.resume(first.run_id + "@1")
+    assert (back.agents["live"], back.result) == (0, first.result)
+
+
+async def test_S26_another_run_takes_its_records_over_at_no_cost(project: Project) -> None:
+    body = "const a = await agent('a', {full: true}); return [a.cached, a.value, await agent('b'), budget.spent()]"
+    first = await project.run(body, backend="sample:tokens=10")
+    other = await project.run(body, backend="sample:tokens=10", reuse_from=first.run_id)
+    assert other.run_id != first.run_id
+    assert (other.agents["reused"], other.agents["live"], other.run_usage.output_tokens) == (2, 0, 0)
+    assert other.result == [True, first.result[1], first.result[2], 0]
+    assert (await project.resume(other.run_id)).result == other.result
+    assert (await project.replay(other.run_id)).result == other.result
+
+
+async def test_S26_what_sample_made_is_reused_only_by_sample(project: Project) -> None:
+    first = await project.run("return await agent('x')", backend="sample")
+    again = await project.resume(first.run_id, backend="openai:nobody", how=ResumeOptions(explain=True))
+    assert again.agents["reused"] == 0
+    assert again.explained[0].reason == "sample"
