@@ -12,6 +12,10 @@ from engine.faultpoints import FaultPoint
 from engine.values import Row, RunStatus, VersionEnd
 
 
+CALLBACKS_AT_ONCE = 256
+"""Each may start an agent; a thousand in one go would hold up everything else for 30 ms."""
+
+
 class Retired(NamedTuple):
     call: int
 
@@ -146,8 +150,12 @@ class GroupWriter(ABC):
                 if self._is_forgotten:
                     return
                 self._fault("before_callbacks")
-                for then in group.thens:
+                for count, then in enumerate(group.thens, 1):
                     then()
+                    if count % CALLBACKS_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                        if self._is_forgotten:
+                            return
                 for waiter in group.waiters:
                     if not waiter.done():
                         waiter.set_result(None)
