@@ -47,10 +47,16 @@ class _Shape(NamedTuple):
 
 
 def _expression(pattern: str) -> _Find:
-    """Matches of a pattern; of its first group where it has one."""
-    compiled = re.compile(pattern, re.ASCII)
-    group = min(compiled.groups, 1)
-    return lambda text: (match.span(group) for match in compiled.finditer(text))
+    """Matches of a pattern; of its first group where it has one. Compiled when first needed: start-up counts."""
+    compiled: list[re.Pattern[str]] = []
+
+    def find(text: str) -> Iterator[tuple[int, int]]:
+        if not compiled:
+            compiled.append(re.compile(pattern, re.ASCII))
+        group = min(compiled[0].groups, 1)
+        return (match.span(group) for match in compiled[0].finditer(text))
+
+    return find
 
 
 _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
