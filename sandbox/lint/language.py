@@ -23,6 +23,15 @@ _QUOTES = ("'", '"')
 _TYPESCRIPT_WORDS = frozenset(
     {"interface", "type", "enum", "as", "satisfies", "declare", "namespace", "abstract", "implements", "readonly"}
 )
+_TYPED_PLACES = (
+    "labeled_statement",
+    "lexical_declaration",
+    "variable_declaration",
+    "variable_declarator",
+    "formal_parameters",
+    "arrow_function",
+)
+"""Where an error with a colon in it is a type annotation."""
 _TYPESCRIPT_HINT = "Scripts are plain JavaScript: remove type annotations, interfaces, enums, `as` and `satisfies`."
 _LINE_SEPARATORS = ("\u2028".encode(), "\u2029".encode())
 _TEXT_KINDS = frozenset({"string_fragment", "comment", "html_comment", "regex_pattern", "escape_sequence"})
@@ -112,7 +121,7 @@ def _typescript_word(syntax: Syntax, node: Node) -> tuple[int, int] | None:
     if first and first[0].decode("utf-8", "replace") in _TYPESCRIPT_WORDS:
         at = syntax.text.index(first[0], line_start)
         return at, at + len(first[0])
-    if around.type not in ("labeled_statement", "variable_declarator", "formal_parameters", "arrow_function"):
+    if around.type not in _TYPED_PLACES:
         return None
     line_end = syntax.text.find(b"\n", node.start_byte)
     line_end = len(syntax.text) if line_end < 0 else line_end
