@@ -11,7 +11,6 @@ from engine.errors import EngineBug, LeaseLost, PawlError
 from engine.faultpoints import FaultPoint
 from engine.values import Row, RunStatus, VersionEnd
 
-
 CALLBACKS_AT_ONCE = 256
 """Each may start an agent; a thousand in one go would hold up everything else for 30 ms."""
 
