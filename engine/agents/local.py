@@ -43,6 +43,7 @@ _TRIES = (Bounds(), Bounds(characters=120, items=2), Bounds(characters=60, items
 """For a structured answer that does not fit: again, shorter, with another seed."""
 _PROGRESS_TOKENS = 16
 _LONGEST_STOP_S = 5.0
+_NAMED_KEYS = 12
 
 
 class LocalBackend:
@@ -171,7 +172,8 @@ def _load(path: Path) -> Any:
 
 def _call(request: AgentRequest, grammar: Json, attempt: int) -> dict[str, Json]:
     """What llama.cpp gets; the seed comes from what is asked, so that the same question gives the same answer."""
-    messages = [{"role": "user", "content": request.prompt}]
+    prompt = request.prompt if grammar is None else f"{request.prompt}\n\n{_wish(grammar)}"
+    messages = [{"role": "user", "content": prompt}]
     if request.definition is not None and request.definition.prompt:
         messages.insert(0, {"role": "system", "content": request.definition.prompt})
     for answer, problem in request.feedback:
@@ -192,6 +194,17 @@ def _call(request: AgentRequest, grammar: Json, attempt: int) -> dict[str, Json]
         wanted = {"name": "answer", "schema": grammar}
         call["response_format"] = {"type": "json_schema", "json_schema": wanted}
     return call
+
+
+def _wish(grammar: dict[str, Json]) -> str:
+    """The object in words. The grammar forces its shape; without the words the model fills it with numbers."""
+    wishes = []
+    for name, part in list(grammar.get("properties", {}).items())[:_NAMED_KEYS]:
+        said = part if isinstance(part, dict) else {}
+        choices = said.get("enum")
+        about = f"one of {', '.join(map(str, choices))}" if choices else said.get("description", "")
+        wishes.append(f"{name} ({about})" if about else name)
+    return f"Answer as a JSON object with: {', '.join(wishes)}." if wishes else "Answer as a JSON object."
 
 
 def _generate(

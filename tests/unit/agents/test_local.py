@@ -82,6 +82,7 @@ async def test_S21_an_object_that_does_not_fit_is_asked_again_shorter(monkeypatc
     answer = await ask(runtime, monkeypatch, schema=SCHEMA)
     assert (answer.value, answer.usage) == ({"n": 4}, Usage(15, 9))
     assert len({call["seed"] for call in runtime.calls}) == 3
+    assert runtime.calls[0]["messages"][0]["content"] == "Say hi\n\nAnswer as a JSON object with: n."
 
 
 async def test_a_grammar_that_cannot_be_made_falls_back_to_any_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +125,17 @@ async def test_a_cancelled_call_stops_its_thread_and_gives_its_slot_back(monkeyp
     assert [answer.value for answer in await asyncio.gather(*answers)] == ["ok"] * (local.SLOTS + 1)
     assert runtime.stopped.wait(30)
     await backend.close()
+
+
+async def test_the_model_is_told_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(["{}"], ["{}"])
+    parts = {"kind": {"enum": ["bug", "idea"]}, "why": {"type": "string", "description": "one line"}, "n": True}
+    await ask(runtime, monkeypatch, schema={"type": "object", "properties": parts})
+    await ask(runtime, monkeypatch, schema={"type": "object"})
+    assert [call["messages"][0]["content"] for call in runtime.calls] == [
+        "Say hi\n\nAnswer as a JSON object with: kind (one of bug, idea), why (one line), n.",
+        "Say hi\n\nAnswer as a JSON object.",
+    ]
 
 
 def test_everything_gets_an_end() -> None:
