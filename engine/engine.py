@@ -20,6 +20,7 @@ import orjson
 from engine import setup, version
 from engine.checks import CheckReport
 from engine.clock import SystemClock
+from engine.diagnostics import open_log
 from engine.errors import JournalError, PawlError, ReplayDiffers, RunStateError, UsageError
 from engine.faultpoints import FaultPoint, no_fault
 from engine.handle import RunHandle
@@ -62,6 +63,7 @@ class Engine:
         self._clock = SystemClock()
         self._fault = fault
         self._handles: set[RunHandle] = set()
+        self._log = open_log(settings.log)
 
     @classmethod
     def open(
@@ -108,6 +110,8 @@ class Engine:
             handle.interrupt()
             await handle.ended()
         await self.journal.close()
+        if self._log is not None:
+            self._log.close()
 
     # ── scripts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -318,6 +322,7 @@ class Engine:
             args,
             clock=self._clock,
             fault=self._fault,
+            log=self._log,
         )
 
     def _held(self, handle: RunHandle) -> RunHandle:

@@ -81,7 +81,9 @@ class ScriptError(PawlError):
 
     default_code = "script"
 
-    REFUSED_BEFORE_START: ClassVar[frozenset[str]] = frozenset({"syntax", "meta", "args", "forbidden", "too_long", "encoding", "permissions"})
+    REFUSED_BEFORE_START: ClassVar[frozenset[str]] = frozenset(
+        {"syntax", "meta", "args", "forbidden", "too_long", "encoding", "permissions"}
+    )
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]

@@ -39,9 +39,11 @@ class _Reader:
 class RunHandle:
     """A version of a run that this process drives. Made by `Engine`; `result()` must be awaited in the end."""
 
-    def __init__(self, run_id: str, version: int) -> None:
+    def __init__(self, run_id: str, version: int, *, log: Callable[[Event], None] | None = None) -> None:
+        """`log` is given every event, beside the readers."""
         self.run_id = run_id
         self.version = version
+        self._log = log
         self._first: list[Event] = []
         self._latest: Event | None = None
         self._readers: list[_Reader] = []
@@ -92,6 +94,8 @@ class RunHandle:
     def tell(self, event: Event) -> None:
         """Passes an event on to all readers."""
         self._latest = event
+        if self._log is not None:
+            self._log(event)
         if len(self._first) <= KEPT_EVENTS:
             self._first.append(event)
         for reader in self._readers:
@@ -102,7 +106,8 @@ class RunHandle:
     def _listen(self) -> None:
         """Events that nobody would get to see need not even be made."""
         if self._loop is not None:
-            self._loop.told_to(self.tell if self._readers or len(self._first) <= KEPT_EVENTS else None)
+            has_audience = self._readers or self._log is not None or len(self._first) <= KEPT_EVENTS
+            self._loop.told_to(self.tell if has_audience else None)
 
     def attach(self, loop: RunLoop, task: asyncio.Task[RunResult]) -> None:
         """Ties the handle to what it steers."""

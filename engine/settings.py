@@ -14,7 +14,7 @@ class SandboxSettings:
     """Limits of the child that runs a script."""
 
     memory_bytes: int = 256 << 20
-    """JavaScript heap. 10,000 pending calls take some 35 MB; a script that needs more than this holds data it should not."""
+    """JavaScript heap. 10,000 pending calls take some 35 MB; a script that needs more holds data it should not."""
     stack_bytes: int = 1 << 20
     """JavaScript stack: 1,700 calls deep, far below the thread's 8 MiB, which native recursion shares."""
     cpu_turn_s: float = 2.0
@@ -98,6 +98,10 @@ class Settings:
     effort: str | None = None
     allow: tuple[str, ...] = ()
     """Host effects that scripts of this project may use: of check, ask, files."""
+    log: str | None = None
+    """A file that gets a JSON line for each run's start, end, changes of status and warnings: for operators."""
+    log_calls: bool = False
+    """Whether the log has a line for each start and end of a call, too: ten times the lines."""
     sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)

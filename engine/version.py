@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import orjson
 
 from engine import setup
 from engine.clock import SystemClock
+from engine.diagnostics import lines_of
 from engine.dispatch import Dispatcher
 from engine.effects import Questions, Workspace, host_effects, simulated_effects
 from engine.errors import LimitReached, PawlError, ScriptError
@@ -76,6 +78,7 @@ class Beginning:
     active_ms: int = 0
     clock: Clock = field(default_factory=SystemClock)
     fault: FaultPoint = no_fault
+    log: TextIO | None = None
 
 
 def drive(
@@ -90,7 +93,8 @@ def drive(
     """Starts the version; it goes on by itself. `options` say who may be asked, `how` what may be reused."""
     explainer = Explainer(begin.before) if how.explain else None
     plan = ResumePlan(begin.records, policy=how.policy, keep_failures=how.keep_failures, foreign=begin.foreign)
-    handle = RunHandle(begin.run_id, writer.version)
+    lines = lines_of(begin.log, run_id=begin.run_id, version=writer.version, calls=begin.settings.log_calls)
+    handle = RunHandle(begin.run_id, writer.version, log=lines)
     budget = _budget(begin)
     questions = Questions(begin.clock, setup.validate)
     executors = _executors(begin, backends, questions, simulate=simulate)
