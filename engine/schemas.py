@@ -19,7 +19,7 @@ from engine.errors import UsageError
 from engine.formats import has_format
 from engine.keywords import cut, escape, show
 from engine.patterns import PatternTooSlow, compile_pattern
-from engine.references import References, registry
+from engine.references import References
 from engine.values import Json
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Validator:
         self.schema = schema
         self._references = References(schema)
         self._steps = 0
-        self._draft: Draft = _draft_of(schema, self)(schema, registry=registry(), format_checker=_format_checker())
+        self._draft: Draft = _draft_of(schema, self)(schema, registry=_registry(), format_checker=_format_checker())
 
     def problem(self, value: Json) -> str | None:
         """What is wrong with `value`, in one line that a model can act on; None when it is valid."""
@@ -168,6 +168,14 @@ def _additional_properties(validator: Any, part: Json, instance: Json, schema: d
     elif isinstance(part, dict):
         for key in extras:
             yield from validator.descend(instance[key], part, path=key)
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Any:
+    """The metaschemas that ship with jsonschema, and no way to fetch anything: its default would."""
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+
+    return REGISTRY
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from engine.settings import SecretSettings
 VALUE = 'multi"line\nsecret-value'
 MASKER = Masker(
     SecretSettings(patterns=(r"INT-\d{4}",)),
-    {"MY_API_KEY": VALUE, "X_TOKEN": "short", "HOME": "/home/somebody", "B_TOKEN": "plain-token-value"},
+    {"MY_API_KEY": VALUE, "X_TOKEN": "short", "HOME": "/srv/somebody", "B_TOKEN": "plain-token-value"},
 )
 
 SECRETS = {
@@ -73,7 +73,7 @@ def test_I9_a_secret_is_masked_without_what_stands_around_it(text: str, masked: 
     [
         "",
         "short",
-        "/home/somebody",
+        "/srv/somebody",
         "sk-learn-is-a-long-name-without-digits",
         "task-1234567890123456789012345",
         "Bearer authentication-is-described-there",

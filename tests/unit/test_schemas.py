@@ -127,11 +127,16 @@ def test_S22_an_impossible_schema_is_refused(schema: Any, pointer: str, problem:
         obj(a={"enum": [1, "x"], "type": ["string", "null"]}),
         obj(a={"$ref": "#/properties/b~1c/prefixItems/0"}, **{"b/c": {"prefixItems": [A_STRING]}}),
         obj(a={"x-unknown": 5}),
+        obj(a={"$ref": "#item"}) | {"$defs": {"i": {"$anchor": "item"}}},
+        obj(a={"$ref": "https://example.com/i"}) | {"$defs": {"i": {"$id": "https://example.com/i"}}},
     ],
 )
 def test_S22_a_possible_schema_is_let_through(schema: dict[str, Any]) -> None:
     check_schema(schema)
     jsonschema.validators.validator_for(schema).check_schema(schema)
+    judge = jsonschema.validators.validator_for(schema)(schema)
+    for answer in ({}, {"a": 1}, {"a": "x"}, {"a": [1]}, {"x-1": None}, {"a": {"a": {}}}, "x"):
+        assert (validator_for(schema).problem(answer) is None) == judge.is_valid(answer), answer
 
 
 @given(schema=SCHEMAS)
