@@ -4,10 +4,10 @@ Keeps I2 to I4. Two plans share one face. `ResumePlan` looks records up by ident
 what it finds in recorded order; live results come after. `ReplayPlan` follows one version's own list and refuses the
 first request that is not in it.
 
-The order (DESIGN): recorded results are delivered in their recorded order; one whose request has not been made is passed
-over once the script is idle; a live result is delivered only when no recorded one can be. So a batch goes out without a
-stop only as far as no unclaimed record lies before it; past such a gap the sandbox stops after the first item that made
-requests, and the plan looks again.
+The order (DESIGN): recorded results are delivered in their recorded order; one whose request has not been made is
+passed over once the script is idle; a live result is delivered only when no recorded one can be. So a batch goes out
+without a stop only as far as no unclaimed record lies before it; past such a gap the sandbox stops after the first item
+that made requests, and the plan looks again.
 """
 
 from __future__ import annotations
@@ -149,6 +149,7 @@ class ResumePlan:
         self._unclaimed = {call for _, call in reusable}
         self._cursor = 0
         self._ready: list[tuple[int, int, int]] = []  # order, record, delivery handle
+        self._taken: list[tuple[int, int, int]] = []  # of the batch that may stop early
         self._gone: set[int] = set()
         self._live: deque[int] = deque()
         self._occurrences: dict[tuple[bytes, bytes], int] = {}
@@ -216,10 +217,7 @@ class ResumePlan:
             return Execute(None, known.attempts, again, "sample", record)
         if record.settlement is None and not record.retired and not rerun and record.call > 0:
             return Execute(record.call, known.attempts, record_hash(identity, known.generation), "unsettled", record)
-        if rerun or record.retired:
-            reason = "rerun"
-        else:
-            reason = "prefix" if found is None else "not_ok"
+        reason = "rerun" if rerun or record.retired else "prefix" if found is None else "not_ok"
         return Execute(None, known.attempts, again, reason, record)
 
     def _nth_of_key(self, key: bytes) -> Record | None:
@@ -244,8 +242,10 @@ class ResumePlan:
         return bool(self._ready)
 
     def next_batch(self, most: int) -> Batch | None:
-        """What the script, which is idle, gets next; None when there is nothing yet. Each handle is given out once; of a
-        batch that stopped early the rest must be given back with `undelivered`."""
+        """What the script, which is idle, gets next; None when there is nothing yet.
+
+        Each handle is given out once; of a batch that stopped early the rest must be given back with `undelivered`.
+        """
         if self.has_recorded():
             return self._recorded_batch(most)
         calls: list[int] = []
@@ -267,7 +267,7 @@ class ResumePlan:
                 calls.append(handle)
         if calls:
             return Batch(calls, False)
-        self._taken: list[tuple[int, int, int]] = []
+        self._taken = []
         while self._ready and len(self._taken) < most:
             entry = heapq.heappop(self._ready)
             if entry[2] not in self._gone:
@@ -277,7 +277,7 @@ class ResumePlan:
     def undelivered(self, batch: Batch, consumed: int) -> None:
         """Takes back what a batch that stopped early did not deliver."""
         rest = batch.calls[consumed:]
-        recorded = {entry[2]: entry for entry in getattr(self, "_taken", ())}
+        recorded = {entry[2]: entry for entry in self._taken}
         for handle in reversed(rest):
             if handle in recorded:
                 heapq.heappush(self._ready, recorded[handle])

@@ -492,7 +492,7 @@ class RunLoop:
             if call.is_dispatched:
                 self.dispatcher.cancel(call.call, reason)
             else:
-                self.settled(Settled(call.call, Outcome.CANCELLED, b"", reason, None, None, None, Usage(), {}))
+                self._settle(Settled(call.call, Outcome.CANCELLED, b"", reason, None, None, None, Usage(), {}))
 
     def _joined(self, op: ops.Join) -> None:
         self._lanes.cancelled(op.first)
@@ -527,7 +527,14 @@ class RunLoop:
             self._emit(CallStarted(call.number, row.attempt, row.backend, row.model, row.started_at))
 
     def settled(self, done: Settled) -> None:
-        """A call ended: mask, number, write down; the journal's callback makes it deliverable (I1)."""
+        """A call ended. Called from the event loop, where nobody would see an error: the run must."""
+        try:
+            self._settle(done)
+        except Exception as error:  # noqa: BLE001 - the boundary of the run: it must end, not wait for ever
+            self.fail(error)
+
+    def _settle(self, done: Settled) -> None:
+        """Mask, number, write down; the journal's callback makes it deliverable (I1)."""
         call = self._by_call.get(done.call)
         if call is None:
             raise EngineBug(f"call {done.call} settled, but nobody made it")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from engine.engine import Engine
 from support.runs import META, Project
+
+from engine.engine import Engine
 
 
 @pytest.mark.parametrize(
