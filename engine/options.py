@@ -15,7 +15,7 @@ UNSET = object()
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """None means "not given": a new run takes the settings' value (lowered by `meta.limits`), a resume the recorded one.
+    """None means "not given": a new run takes the setting (lowered by `meta.limits`), a resume the recorded value.
 
     Attributes:
         backend: `sample`, `local`, `openai:MODEL`…, with options after a colon.

@@ -149,20 +149,26 @@ class GroupWriter(ABC):
                 if self._is_forgotten:
                     return
                 self._fault("before_callbacks")
-                for count, then in enumerate(group.thens, 1):
-                    then()
-                    if count % CALLBACKS_AT_ONCE == 0:
-                        await asyncio.sleep(0)
-                        if self._is_forgotten:
-                            return
-                for waiter in group.waiters:
-                    if not waiter.done():
-                        waiter.set_result(None)
+                if not await self._tell(group):
+                    return
                 self._running = None
         except Exception as error:  # noqa: BLE001 - a writer that cannot go on must say so, or its run waits for ever
             self._fail(error)
         finally:
             self._pump = None
+
+    async def _tell(self, group: Group) -> bool:
+        """Tells whoever waits for what is durable now; False when the lease was dropped meanwhile."""
+        for count, then in enumerate(group.thens, 1):
+            then()
+            if count % CALLBACKS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+                if self._is_forgotten:
+                    return False
+        for waiter in group.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        return True
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, PawlError):
