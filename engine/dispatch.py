@@ -42,10 +42,9 @@ from functools import partial
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-import orjson
-
 from engine.errors import AgentError, EngineBug, PawlError
 from engine.executors import Emit, Executor, HostEffect, Job
+from engine.jsontext import kept
 from engine.limits import Budget
 from engine.ports import Alarm, Clock
 from engine.retrying import Pace, pause_s
@@ -675,7 +674,7 @@ def _minutes(seconds: float) -> str:
 
 def _encode(value: Json) -> bytes:
     try:
-        return orjson.dumps(value)
+        return kept(value)
     except TypeError:  # an integer over 64 bits, or half of a surrogate pair: rare, and both are JSON
         import json
 

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 import orjson
 
+from engine.jsontext import kept
 from engine.values import Json
 
 KEY_TAG = b"pawl key 1\n"
@@ -23,7 +24,7 @@ NOT_IN_KEY = frozenset({"timeoutMinutes", "retry", "cache"})
 
 def canonical(value: Json) -> bytes:
     """JSON text with sorted keys, no spaces, shortest numbers, UTF-8: the same bytes on every machine."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return kept(value, orjson.OPT_SORT_KEYS)
 
 
 def call_key(kind: str, content: dict[str, Json], definition: str | None = None) -> bytes:

@@ -36,6 +36,7 @@ from engine.executors import Job
 from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
 from engine.identity import call_identity, call_key, canonical
+from engine.jsontext import kept
 from engine.lanes import Lanes
 from engine.loading import Loader
 from engine.ports import Clock, Writer
@@ -568,7 +569,7 @@ class RunLoop:
             done.usage.output_tokens,
             done.usage.cost_usd,
             self._last_settled_at,
-            orjson.dumps(meta),
+            kept(meta),
         )
         call.settlement = row
         self.tally.settled(done.usage)

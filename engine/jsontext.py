@@ -1,0 +1,15 @@
+"""JSON text that is kept for a while. Pure."""
+
+from __future__ import annotations
+
+import orjson
+
+from engine.values import Json
+
+
+def kept(value: Json, option: int = 0) -> bytes:
+    """JSON text (UTF-8) in as many bytes as it has.
+
+    What orjson 3.13 returns holds on to 4 KB, however short it is: 10,000 waiting requests were 40 MB. A copy does not.
+    """
+    return bytes(memoryview(orjson.dumps(value, option=option)))
