@@ -1,0 +1,1 @@
+"""How fast Pawl is, beside what the machine could do at all. `make bench`, or `python -m benchmarks --help`."""
