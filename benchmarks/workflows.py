@@ -18,7 +18,9 @@ def lanes(calls: int, width: int, *, more: int = 0) -> ScriptSource:
     body = f"""
 const ask = async (lane, calls) => {{
   let last = "";
-  for (let i = 0; i < calls; i++) last = await agent("Look at part " + lane + "." + i + " of the repository", {{ label: "part " + i }});
+  for (let i = 0; i < calls; i++) {{
+    last = await agent("Look at part " + lane + "." + i + " of the repository", {{ label: "part " + i }});
+  }}
   return last;
 }};
 const widths = Array.from({{ length: {width} }}, (_, lane) => lane);
@@ -49,7 +51,8 @@ def pipelines(calls: int) -> ScriptSource:
 const flows = [];
 for (let at = 0; at < {calls} / 2; at += {MOST_ENTRIES}) {{
   const items = Array.from({{ length: Math.min({MOST_ENTRIES}, {calls} / 2 - at) }}, (_, i) => at + i);
-  flows.push(() => pipeline(items, (n) => agent("Read part " + n), (text, n) => agent("Judge part " + n + ": " + text)));
+  const judge = (text, n) => agent("Judge part " + n + ": " + text);
+  flows.push(() => pipeline(items, (n) => agent("Read part " + n), judge));
 }}
 await parallel(flows);
 """

@@ -39,7 +39,7 @@ async def ask_until_valid(
     empty = misfits = 0
     while True:
         answer = await _ask(backend, request, _adding(paid, emit), paid)
-        paid += answer.usage
+        paid = answer.usage if paid is NO_USAGE else paid + answer.usage
         if _is_empty(answer.value):
             empty += 1
             if empty > 1:
@@ -47,10 +47,10 @@ async def ask_until_valid(
             request = _with_feedback(request, "", _EMPTY_FEEDBACK, answer)
             continue
         if request.schema is None:
-            return replace(answer, value=_text(answer.value), usage=paid)
+            return AgentAnswer(_text(answer.value), paid, answer.model, answer.session)
         value, problem = await _fitted(request.schema, answer.value)
         if problem is None:
-            return replace(answer, value=value, usage=paid)
+            return AgentAnswer(value, paid, answer.model, answer.session)
         misfits += 1
         if misfits >= rounds:
             rounds_used = f"{misfits} round{'s' if misfits > 1 else ''}"

@@ -11,13 +11,17 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
+from typing import TypeAlias
 
 from engine.agents.sample import SampleBackend, SampleOptions
 from engine.errors import UsageError
 from engine.ports import Backend
 from engine.settings import AgentSettings
 from engine.values import AgentAnswer, AgentRequest, Json
+
+Ask: TypeAlias = Callable[[AgentRequest, Callable[[dict[str, Json]], None]], Awaitable[AgentAnswer]]
 
 DEFAULT_BACKEND = "local"
 
@@ -233,23 +237,21 @@ class Backends:
     settings: AgentSettings = field(default_factory=AgentSettings)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _open: dict[str, Backend] = field(default_factory=dict)
+    _asks: dict[str, Ask] = field(default_factory=dict)
 
-    def find(self, spec: str) -> Callable[[AgentRequest, Callable[[dict[str, Json]], None]], Awaitable[AgentAnswer]]:
+    def find(self, spec: str) -> Ask:
         """The way to ask the backend that `spec` names until its answer fits. Raises like `open_backend`."""
-        backend = self._open.get(spec)
-        if backend is None:
-            backend = self._open[spec] = _open(parse_backend(spec), self.environ)
-        known = backend
-
-        async def ask(request: AgentRequest, emit: Callable[[dict[str, Json]], None]) -> AgentAnswer:
+        ask = self._asks.get(spec)
+        if ask is None:
             from engine.agents.answer import ask_until_valid
 
-            return await ask_until_valid(known, request, emit, rounds=self.settings.schema_rounds)
-
+            backend = self._open[spec] = _open(parse_backend(spec), self.environ)
+            ask = self._asks[spec] = partial(ask_until_valid, backend, rounds=self.settings.schema_rounds)
         return ask
 
     async def close(self) -> None:
         """Closes all of them."""
+        self._asks.clear()
         while self._open:
             _, backend = self._open.popitem()
             await backend.close()
