@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -22,7 +23,8 @@ from engine.cli.command import Shell
 from engine.cli.failing import for_people
 from engine.cli.stopping import Stopper
 from engine.cli.streams import OutputLost, is_terminal, json_text, one_line, printable
-from engine.cli.views import View, view_for
+from engine.cli.viewing import view_for
+from engine.cli.views import View
 from engine.errors import PawlError, UsageError
 from engine.events import Event
 from engine.options import RunResult
@@ -122,6 +124,7 @@ async def drive(
         launch = await prepare(engine)
         with Stopper() as stopper:
             handle = await launch()
+            gc.freeze()  # what was loaded stays: collections in the middle of a run need not look at it again
             stopper.attach(handle)
             if told is not None:
                 told(handle)

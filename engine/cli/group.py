@@ -6,26 +6,26 @@ import difflib
 
 import click
 
-from engine.cli import main
 from engine.cli.command import Shell
+from engine.cli.commands import COMMANDS, load
 
 
 class LazyGroup(click.Group):
-    """Lists `main.COMMANDS` without importing them."""
+    """Lists `COMMANDS` without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(main.COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in main.COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        found = main.load(cmd_name)
+        found = load(cmd_name)
         assert isinstance(found, click.Command)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in main.COMMANDS.items()])
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_paragraph()
@@ -34,8 +34,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in main.COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}.{near(args[0], main.COMMANDS)}")
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}.{near(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 

@@ -12,7 +12,7 @@ CONFIG = """\
 # Settings of this project. Everything here may be left out; docs/config.md says what each key means.
 # Stronger: PAWL_* variables (PAWL_LIMITS_AGENTS=50), then flags (--max-agents 50).
 
-# backend = "local"            # local, sample, openai:MODEL, anthropic:MODEL, ...
+# backend = "local"            # local, sample, openai:MODEL
 # model = ""                   # default model of the agents
 # allow = []                   # host effects that scripts may use: "check", "files", "ask"
 

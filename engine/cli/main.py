@@ -1,7 +1,7 @@
 """The entry of `pawl`: finds the command, runs it, and turns every way to end into an exit code.
 
 Start-up is a promise (the first agent within 250 ms), so this file imports next to nothing, and a command's module is
-imported when it is called: `COMMANDS` holds what `pawl --help` prints.
+imported when it is called.
 
 The one place that catches everything (`except Exception`): no traceback reaches a person; a bug of ours goes to a file.
 """
@@ -9,7 +9,6 @@ The one place that catches everything (`except Exception`): no traceback reaches
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
@@ -20,38 +19,6 @@ from engine.cli.streams import OutputLost, mute, secure_descriptors
 
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 """Ctrl-C in a command that drives no run. One that drives a run exits 5 (`resume` goes on) or, before it started, 2."""
-
-COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("driving", "Run a workflow."),
-    "resume": ("driving", "Go on with a run that stopped, failed or was edited."),
-    "replay": ("driving", "Run a recorded run again from the journal alone."),
-    "check": ("scripts", "Say everything that is wrong with scripts."),
-    "simulate": ("simulating", "Try a script without a model; estimate its cost."),
-    "runs": ("looking", "List the runs of this project."),
-    "show": ("looking", "Show one run."),
-    "watch": ("watching", "Watch a run live."),
-    "log": ("looking", "Print the events of a run."),
-    "diff": ("looking", "Compare what two runs asked and got."),
-    "verify": ("looking", "Check every stored record against its checksum."),
-    "pause": ("steering", "Let running agents finish, then stop."),
-    "cancel": ("steering", "Stop a run for good."),
-    "skip": ("steering", "Give the script null for one call."),
-    "retry": ("steering", "Start one call again."),
-    "answer": ("steering", "Answer a question that a run asks."),
-    "export": ("keeping", "Write a run into one file."),
-    "import": ("keeping", "Read runs from a file."),
-    "delete": ("keeping", "Delete runs."),
-    "gc": ("keeping", "Delete old runs and what nothing refers to."),
-    "workflows": ("inventory", "List the workflows that can be run by name."),
-    "agents": ("inventory", "List the kinds of subagent."),
-    "backends": ("inventory", "List what can answer an agent call."),
-    "model": ("inventory", "The embedded model: `pawl model pull`."),
-    "doctor": ("doctor", "Say what works here and what does not."),
-    "init": ("initial", "Set up a project."),
-    "completion": ("completion", "Print the completion script of a shell."),
-}
-"""Name → module of `engine.cli` that has it, and what it does. In the order of `pawl --help`."""
-
 
 STARTS_A_SCRIPT = ("run", "resume", "replay", "simulate")
 
@@ -136,12 +103,6 @@ def _stand_somewhere() -> None:
         raise UsageError(
             "the current folder does not exist any more", code="no_folder", hint="Change to another folder."
         ) from None
-
-
-def load(name: str) -> Any:
-    """The click command `name`; imports its module."""
-    module = importlib.import_module(f"engine.cli.{COMMANDS[name][0]}")
-    return module.COMMANDS[name]
 
 
 def _stderr(text: str) -> None:

@@ -5,12 +5,11 @@ A view folds events into a `Board` and draws; it must never fail the run it show
 
 from __future__ import annotations
 
-import sys
 from typing import Protocol
 
 from engine.cli import wording
 from engine.cli.board import Board
-from engine.cli.streams import Output, is_terminal, one_line, printable
+from engine.cli.streams import Output, one_line, printable
 from engine.events import (
     CallProgressed,
     CallSettled,
@@ -113,14 +112,3 @@ def started_line(event: RunStarted) -> str:
     if event.reusable:
         line += f" · {wording.count(event.reusable, 'record')} to reuse"
     return f"{line}\n{SMALL_MODEL}" if event.backend.partition(":")[0] == "local" else line
-
-
-def view_for(out: Output) -> View:
-    """The live tree on a terminal that can move its cursor, else plain lines."""
-    import os
-
-    if out.is_quiet or not is_terminal(sys.stderr) or os.environ.get("TERM") in ("dumb", None):
-        return PlainView(out)
-    from engine.cli.live import LiveView
-
-    return LiveView()

@@ -21,7 +21,8 @@ async def watch(shell: Shell, reference: str | None) -> int:
     from engine import history
     from engine.cli.driver import summary
     from engine.cli.reading import journal
-    from engine.cli.views import PlainView, view_for
+    from engine.cli.viewing import view_for
+    from engine.cli.views import PlainView
     from engine.errors import UsageError
     from engine.timeline import Follower
 

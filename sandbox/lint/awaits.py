@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.lint.finding import Finding
 from sandbox.lint.meta import first_line_end
-from sandbox.lint.syntax import Syntax, field
+from sandbox.lint.nodes import field
+from sandbox.lint.syntax import Syntax
 from sandbox.lint.words import PROMISING
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.lint.finding import Finding
 from sandbox.lint.meta import first_line_end
-from sandbox.lint.syntax import Syntax, arguments, bare, field
+from sandbox.lint.nodes import arguments, bare, field
+from sandbox.lint.syntax import Syntax
 from sandbox.lint.words import AGENT_OPTIONS, EFFORTS, JOIN_OPTIONS, MORE_AGENT_OPTIONS, PROMISING, near
 
 if TYPE_CHECKING:

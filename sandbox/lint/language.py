@@ -10,7 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sandbox.lint.finding import Finding
-from sandbox.lint.syntax import Syntax, field
+from sandbox.lint.nodes import field
+from sandbox.lint.syntax import Syntax
 
 if TYPE_CHECKING:
     from tree_sitter import Node

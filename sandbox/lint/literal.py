@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.lint.finding import Finding, Problem
-from sandbox.lint.syntax import Syntax, field
+from sandbox.lint.nodes import field, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -56,8 +56,8 @@ class Literal:
         repeated: byte ranges of keys that occurred before in the same object.
     """
 
-    def __init__(self, syntax: Syntax, node: Node) -> None:
-        self._syntax = syntax
+    def __init__(self, text: bytes, node: Node) -> None:
+        self._text = text
         self.places: dict[Path, tuple[int, int]] = {}
         self.keys: dict[Path, tuple[int, int]] = {}
         self.repeated: list[Node] = []
@@ -125,7 +125,7 @@ class Literal:
 
     def _key(self, node: Node) -> str:
         if node.type == "property_identifier":
-            text = self._syntax.text_of(node)
+            text = self._text_of(node)
             if "\\" in text:
                 raise self._refuse(node, "a key with an escape in it is not quoted")
             return text
@@ -140,7 +140,7 @@ class Literal:
         out: list[str] = []
         for child in node.named_children:
             if child.type == "string_fragment":
-                out.append(self._syntax.text_of(child))
+                out.append(self._text_of(child))
             elif child.type == "escape_sequence":
                 out.append(self._escape(child))
             elif child.type not in _COMMENTS:
@@ -153,7 +153,7 @@ class Literal:
             raise self._refuse(node, "it holds half of a surrogate pair, which no file can hold") from None
 
     def _escape(self, node: Node) -> str:
-        body = self._syntax.text_of(node)[1:]
+        body = self._text_of(node)[1:]
         if body[:1] in ("x", "u"):
             digits = body[1:].strip("{}")
             try:
@@ -167,7 +167,7 @@ class Literal:
         return _ESCAPES.get(body, body)
 
     def _number(self, node: Node) -> int | float:
-        text = self._syntax.text_of(node).replace("_", "").lower()
+        text = self._text_of(node).replace("_", "").lower()
         try:
             if text[:2] in ("0x", "0o", "0b"):
                 value: int | float = int(text, 0)
@@ -182,9 +182,12 @@ class Literal:
             raise self._refuse(node, "the number is too large")
         return value
 
+    def _text_of(self, node: Node) -> str:
+        return text_of(node, self._text)
+
     def _not_pure(self, node: Node) -> Problem:
         name = _NAMES_OF_KINDS.get(node.type, f"a {node.type.replace('_', ' ')}")
-        excerpt = " ".join(self._syntax.text_of(node).split())
+        excerpt = " ".join(self._text_of(node).split())
         excerpt = excerpt if len(excerpt) <= 40 else excerpt[:37] + "..."
         return self._refuse(node, f"{name} is not allowed: {excerpt}")
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.lint.finding import Finding, Problem
 from sandbox.lint.literal import Literal
-from sandbox.lint.syntax import Syntax, field
+from sandbox.lint.nodes import field
+from sandbox.lint.syntax import Syntax
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -74,7 +75,7 @@ def read_meta(syntax: Syntax) -> Literal:
                 f"Write: {EXAMPLE}",
             )
         )
-    return Literal(syntax, value)
+    return Literal(syntax.text, value)
 
 
 def meta_answer(literal: Literal) -> dict[str, Any]:

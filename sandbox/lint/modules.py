@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from sandbox.lint.finding import Finding
 from sandbox.lint.meta import first_line_end
-from sandbox.lint.syntax import Syntax, field
+from sandbox.lint.nodes import field
+from sandbox.lint.syntax import Syntax
 
 _ALONE = (
     "A workflow script has no modules: what it may use is there as globals (agent, parallel, pipeline, workflow, …)."

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sandbox.lint.calls import members, options_of
 from sandbox.lint.finding import Finding
 from sandbox.lint.meta import first_line_end
-from sandbox.lint.syntax import Syntax, arguments, field
+from sandbox.lint.nodes import arguments, field
+from sandbox.lint.syntax import Syntax
 from sandbox.lint.words import JOIN_OPTIONS, MORE_AGENT_OPTIONS
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.lint.calls import members, options_of
 from sandbox.lint.finding import Finding
-from sandbox.lint.syntax import FUNCTIONS, Syntax, arguments, bare, field
+from sandbox.lint.nodes import arguments, bare, field
+from sandbox.lint.syntax import FUNCTIONS, Syntax
 from sandbox.lint.words import near
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sandbox.lint.nodes import field, text_of
+
 if TYPE_CHECKING:
     from tree_sitter import Node
 
@@ -91,7 +93,7 @@ class Syntax:
         return True
 
     def text_of(self, node: Node) -> str:
-        return self.text[node.start_byte : node.end_byte].decode("utf-8", "replace")
+        return text_of(node, self.text)
 
     def all(self, *kinds: str) -> Iterator[Node]:
         for kind in kinds:
@@ -205,25 +207,3 @@ class Syntax:
                 return
             scope = scope.outer
         self.globals.setdefault(name, []).append(node)
-
-
-def field(node: Node, name: str) -> Node | None:
-    return node.child_by_field_name(name)
-
-
-def arguments(call: Node) -> list[Node]:
-    """The arguments of a call, without comments; empty for a tagged template."""
-    found = field(call, "arguments")
-    if found is None or found.type != "arguments":
-        return []
-    return [child for child in found.named_children if child.type not in ("comment", "html_comment")]
-
-
-def bare(node: Node) -> Node:
-    """The node inside any parentheses around it."""
-    while node.type == "parenthesized_expression" and node.named_child_count:
-        inner = [child for child in node.named_children if child.type != "comment"]
-        if len(inner) != 1:
-            break
-        node = inner[0]
-    return node

@@ -224,7 +224,7 @@ def test_every_page_is_listed() -> None:
 
 
 def test_commands_that_docs_name_exist() -> None:
-    from engine.cli.main import COMMANDS
+    from engine.cli.commands import COMMANDS
 
     wrong = []
     for page in documents():

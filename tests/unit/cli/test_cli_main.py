@@ -14,6 +14,7 @@ import pytest
 
 from engine.cli import failing, main
 from engine.cli.command import Command
+from engine.cli.commands import COMMANDS, load
 from engine.cli.group import pawl
 from engine.errors import JournalError, LimitReached, PawlError, ReplayDiffers, ScriptError, UsageError
 
@@ -30,7 +31,7 @@ HEAVY = {
 
 
 def commands() -> dict[str, click.Command]:
-    return {name: main.load(name) for name in main.COMMANDS}
+    return {name: load(name) for name in COMMANDS}
 
 
 def flags(command: click.Command) -> set[str]:
@@ -38,7 +39,7 @@ def flags(command: click.Command) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
-    assert list(main.COMMANDS) == EXPECTED
+    assert list(COMMANDS) == EXPECTED
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -53,7 +54,7 @@ def test_every_command_has_help_with_one_example(name: str, capsys: pytest.Captu
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_module_knows_its_commands_by_the_name_that_is_typed(name: str) -> None:
-    found = main.load(name)
+    found = load(name)
     assert found.name == name
 
 
@@ -63,13 +64,13 @@ def test_run_and_resume_have_the_flags_of_the_contract() -> None:
         *("--allow", "--project", "--journal", "--detach", "--yes", "--fail-degraded", "--out", "--json", "--events"),
         "--quiet",
     }
-    assert flags(main.load("run")) == shared | {"--run-id", "--from"}
-    assert flags(main.load("resume")) == shared | {"--script", "--policy", "--keep-failures", "--rerun", "--explain"}
+    assert flags(load("run")) == shared | {"--run-id", "--from"}
+    assert flags(load("resume")) == shared | {"--script", "--policy", "--keep-failures", "--rerun", "--explain"}
 
 
 @pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"completion", "model"}))
 def test_every_command_that_prints_a_result_takes_json(name: str) -> None:
-    assert "--json" in flags(main.load(name))
+    assert "--json" in flags(load(name))
 
 
 def loaded_by(*arguments: str) -> set[str]:
