@@ -18,6 +18,11 @@ def stdlib_files() -> tuple[tuple[str, str], ...]:
     return tuple((path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
 
 
+def types_file() -> Path:
+    """The types of the library's globals, for editors."""
+    return _folder("stdlib_js") / "pawl.d.ts"
+
+
 def workflows_dir() -> Path:
     """The workflows that ship with Pawl."""
     return _folder("workflows")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.assets import types_file
 from engine.cli.command import Command, Shell, command
 from engine.errors import UsageError
 from engine.project import FOLDER, IGNORED
@@ -49,14 +50,46 @@ phase('Merge')
 return await agent(`Put these two into one sentence:\\n1. ${good}\\n2. ${bad}`, { label: 'merge' })
 """
 
-FILES = {"config.toml": CONFIG, ".gitignore": IGNORED, "workflows/hello.js": EXAMPLE}
+TYPES = "pawl.d.ts"
+
+JSCONFIG = """\
+{
+  "compilerOptions": {
+    "checkJs": false,
+    "strict": false,
+    "strictNullChecks": true,
+    "target": "es2023",
+    "module": "esnext",
+    "moduleDetection": "force",
+    "lib": ["es2024", "esnext.collection"],
+    "types": [],
+    "noEmit": true
+  },
+  "include": ["pawl.d.ts", "workflows/**/*.js"]
+}
+"""
+
+WRITTEN_BY_OTHERS = (".gitignore", TYPES)
+"""A run writes the one; the other is a copy of ours, which may be newer: neither says that a project was set up."""
+
+
+def files() -> dict[str, str]:
+    """Path below `.pawl` → text of what a new project gets. Editors find the types through `jsconfig.json`."""
+    return {
+        "config.toml": CONFIG,
+        ".gitignore": IGNORED,
+        "workflows/hello.js": EXAMPLE,
+        "jsconfig.json": JSCONFIG,
+        TYPES: types_file().read_text(encoding="utf-8"),
+    }
 
 
 @command("init", example="pawl init")
 def init(shell: Shell) -> None:
-    """Set up a project here: .pawl/config.toml, a .gitignore and an example workflow. Overwrites nothing."""
+    """Set up a project here: .pawl with a config, an example workflow and types for editors. Overwrites nothing."""
     folder = (shell.project or Path.cwd()) / FOLDER
-    there = [name for name in FILES if name != ".gitignore" and (folder / name).exists()]
+    wanted = files()
+    there = [name for name in wanted if name not in WRITTEN_BY_OTHERS and (folder / name).exists()]
     if there:
         raise UsageError(
             f"{folder / there[0]} exists: nothing was written",
@@ -64,7 +97,7 @@ def init(shell: Shell) -> None:
             hint="This project is set up; edit the file, or move it away first.",
         )
     written = []
-    for name, text in FILES.items():
+    for name, text in wanted.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # a .gitignore that a run has written is as good

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.pawl import COMMAND, Pawl, until
+from support.pawl import COMMAND, ROOT, Pawl, until
 
 RESULT = {"run_id", "version", "status", "result", "error", "degraded", "agents", "usage", "run_usage", "seconds"}
 THREE = "return await parallel([1, 2, 3].map(n => () => agent('find ' + n, {label: 'f' + n})))\n"
@@ -452,6 +452,13 @@ class TestInit:
         pawl = Pawl(tmp_path / "project")
         (pawl.folder / ".pawl").rmdir()
         assert pawl("init", "--json").json["project"] == str(pawl.folder)
+        folder = pawl.folder / ".pawl"
+        assert (folder / "pawl.d.ts").read_bytes() == (ROOT / "stdlib_js/pawl.d.ts").read_bytes()
+        editor = json.loads((folder / "jsconfig.json").read_text())
+        found = {path for pattern in editor["include"] for path in folder.glob(pattern)}
+        assert found == {folder / "pawl.d.ts", folder / "workflows/hello.js"}
+        here, there = editor["compilerOptions"], json.loads((ROOT / "jsconfig.json").read_text())["compilerOptions"]
+        assert here == there
         assert pawl("doctor").code == 0
         done = pawl("run", "hello", "--backend", "sample", "--json")
         assert (done.code, done.json["agents"]["total"]) == (0, 3)
