@@ -1,17 +1,17 @@
 """Every error that Pawl raises.
 
     PawlError
-    ├── UsageError        the caller asked for something that does not exist or fits not     exit 2
-    ├── ScriptError       the script: syntax, meta, a throw, a sandbox limit                exit 2 before, 1 after the start
-    ├── AgentError        one attempt of one call; `retryable` says whether again may help
-    ├── LimitReached      a budget, agent or minute cap                                      exit 3
-    ├── ReplayDiffers     a replay asked for, or got, something else                         exit 7
-    ├── JournalError      the journal cannot be used                                         exit 6
-    ├── RunStateError     the run is not in a state that allows this                         exit 2 (6 when another process drives it)
-    └── EngineBug         ours; please report                                                exit 1
+    ├── UsageError     what was asked for does not exist, or does not fit     exit 2
+    ├── ScriptError    the script: syntax, meta, a throw, a sandbox limit     exit 2 before, 1 after the start
+    ├── AgentError     one attempt of one call; `retryable`: try again?
+    ├── LimitReached   a budget, agent or minute cap                          exit 3
+    ├── ReplayDiffers  a replay asked for, or got, something else             exit 7
+    ├── JournalError   the journal cannot be used                             exit 6
+    ├── RunStateError  the run is not in a state that allows this             exit 2; 6 when another process drives it
+    └── EngineBug      ours; please report                                    exit 1
 
-A message says what failed, which ids, what was expected and found. `hint` is one thing to do about it. `code` is stable:
-programs and scripts may test it. Every error round-trips through the journal with `to_json` and `from_json`.
+A message says what failed, which ids, what was expected and found. `hint` is one thing to do about it. `code` is
+stable: programs and scripts may test it. Every error round-trips through the journal with `to_json` and `from_json`.
 """
 
 from __future__ import annotations
@@ -139,7 +139,10 @@ class ReplayDiffers(PawlError):
 
 
 class JournalError(PawlError):
-    """The journal cannot be used: `journal_damaged`, `journal_newer`, `journal_unwritable`, `journal_full`, `run_driven`."""
+    """The journal cannot be used.
+
+    Codes: `journal_damaged`, `journal_newer`, `journal_unwritable`, `journal_full`, `run_driven`.
+    """
 
     default_code = "journal"
     exit_code = 6

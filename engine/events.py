@@ -1,6 +1,7 @@
 """What a run tells while it lives. Typed, frozen, cheap; silent while a replay repeats what was already told.
 
-Every event has `kind` (its stable name in `--events` and `pawl log`) and `to_json()`. The run loop is the only producer.
+Every event has `kind` (its stable name in `--events` and `pawl log`) and `to_json()`. The run loop is the only
+producer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, TypeAlias
 
 from engine.values import Json
-
 
 WARNINGS_THAT_DEGRADE = frozenset({"swallowed_error", "dependency_failed", "not_awaited"})
 """Codes of logged warnings that make a run degraded, beside what its agents' outcomes say."""
@@ -120,7 +120,7 @@ class CallSettled(_Event):
 
 @dataclass(frozen=True, slots=True)
 class RunStatusChanged(_Event):
-    """`running` to `waiting` (only people can move it on) and back; `pausing` and `cancelling` after a control message."""
+    """`running` to `waiting` (only people can move it on) and back; after a control, `pausing` and `cancelling`."""
 
     kind: ClassVar[str] = "status"
     status: str

@@ -19,7 +19,7 @@ KEY_TAG = b"pawl key 1\n"
 RECORD_TAG = b"pawl record 1\n"
 
 NOT_IN_KEY = frozenset({"timeoutMinutes", "retry", "cache"})
-"""Options that change how a call is carried out, not what is asked. (Label, phase and `full` never get into a request.)"""
+"""Options that change how a call is carried out, not what is asked. Label, phase, `full` never get into a request."""
 
 
 def canonical(value: Json) -> bytes:

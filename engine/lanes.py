@@ -1,8 +1,8 @@
-"""Lanes: what each line of work in a script has waited for. Pure; keeps I2 to I4 together with `identity` and `replay`.
+"""Lanes: what each line of work in a script has waited for. Pure; keeps I2 to I4 with `identity` and `replay`.
 
-A lane is a place in the script's structure: the script itself, or a slot of a parallel, pipeline, race, dag or workflow.
-The *history* of a request is the set of records delivered so far in its lane, its outer lanes and what joined into them,
-as a sum modulo 2**256 of the records' hashes, plus what the three rules add (DESIGN; `slot` is a lane of a join):
+A lane is a place in the script's structure: the script itself, or a slot of a parallel, pipeline, race, dag or
+workflow. The *history* of a request is the set of records delivered so far in its lane, its outer lanes and what joined
+into them, as a sum modulo 2**256 of the records' hashes, plus what three rules add (DESIGN; `slot`: a lane of a join):
 
 * W: a slot that is open while no call of its own is pending waits for something of another lane. Until it ends, what it
   had waited for counts in every request's history; when it runs again or ends, it takes over what its waker's lane had
@@ -10,11 +10,11 @@ as a sum modulo 2**256 of the records' hashes, plus what the three rules add (DE
 * U: a promise that is used after it settled hands over what its lane had waited for then.
 * J: a lane that has joined is its outer lane from then on.
 
-How it is kept. Each lane appends to a `Log` of its own. What a lane had waited for at some moment is then a *prefix* of a
-few logs: its own, its outer lanes', and those taken over by W and U. So a past is a map from log to length, like a vector
-clock: a union is the larger length, and a hash is a sum of prefix sums. A join appends one block to the outer log, and
-the joined logs remember where, so that nothing is counted twice. A request costs the depth of its lane plus what W and U
-brought into it, never the length of the run.
+How it is kept. Each lane appends to a `Log` of its own. What a lane had waited for at some moment is then a *prefix* of
+a few logs: its own, its outer lanes', and those taken over by W and U. So a past is a map from log to length, like a
+vector clock: a union is the larger length, and a hash is a sum of prefix sums. A join appends one block to the outer
+log, and the joined logs remember where, so that nothing is counted twice. A request costs the depth of its lane plus
+what W and U brought into it, never the length of the run.
 
 The property tests in tests/property hold this to an oracle that never asks the lanes, and to the set-based model of the
 same rules (tests/support/lane_model.py).
@@ -184,7 +184,7 @@ class Lanes:
             here = here.outer
 
     def delivered(self, lane: int, call: int, record_hash: int, *, ran_as: int = 0) -> None:
-        """The settlement of `call` is about to be handed to the script in `lane`; `ran_as` is its number when it ran."""
+        """The settlement of `call` is about to be handed to the script in `lane`; `ran_as`: its number when it ran."""
         self.withdrawn(lane)
         here = self._lanes[lane]
         self._append(here, record_hash)

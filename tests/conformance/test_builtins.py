@@ -2,7 +2,6 @@
 
 Expectations come from ECMA-262, the WHATWG standards and, for en-US, from CLDR.
 """
-# ruff: noqa: E501, N802 - tables of expressions read better on one line; names carry rule ids
 
 from __future__ import annotations
 

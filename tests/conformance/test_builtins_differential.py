@@ -1,5 +1,5 @@
 """The library's built-ins against node's, over generated inputs (S09). Skipped where node is missing."""
-# ruff: noqa: E501, N802, PLR0124 - tables of expressions read better on one line; names carry rule ids
+# ruff: noqa: PLR0124 - tables of expressions read better on one line; names carry rule ids
 
 from __future__ import annotations
 

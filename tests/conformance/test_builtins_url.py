@@ -1,5 +1,4 @@
 """URL and URLSearchParams by table, after the web platform tests (`url/resources`) and the text of the standard (S09)."""
-# ruff: noqa: E501, N802 - tables of expressions read better on one line; names carry rule ids
 
 from __future__ import annotations
 

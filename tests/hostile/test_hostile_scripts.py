@@ -1,6 +1,5 @@
 """Scripts that attack the engine, its limits and the frame protocol: each ends with one clear error, within a bound of
 time, and the same host runs the next script as if nothing had been (I5). The rows of the behaviour table and more."""
-# ruff: noqa: E501 - one attack a line reads best
 
 from __future__ import annotations
 

@@ -30,7 +30,21 @@ const line = () => { let tail = Promise.resolve([]); return async () => { const 
 
 LEAVES = ["leaf"] * 6 + ["memo", "memo", "try", "sleep", "thenable"]
 PLAIN = ["seq", "par", "pipe", "all", "share", "gate"]
-MORE = ["limit", "settle", "dag", "timer", "flow", "loose", "loop", "race", "failfast", "generator", "adopt", "late", "clear"]
+MORE = [
+    "limit",
+    "settle",
+    "dag",
+    "timer",
+    "flow",
+    "loose",
+    "loop",
+    "race",
+    "failfast",
+    "generator",
+    "adopt",
+    "late",
+    "clear",
+]
 OPEN = ["anyrace", "handrace", "now", "random", "lock"]
 """Kinds whose result depends on who is first: only the oracle of each delivery can judge them."""
 
@@ -139,7 +153,7 @@ def _node(rnd: random.Random, depth: int, shared: tuple[int, ...], kinds: list[s
             return [kind, *(inner() for _ in range(rnd.randint(1, 3)))]
 
 
-def to_js(p: Node, item: str = "''") -> str:  # noqa: C901 - a table
+def to_js(p: Node, item: str = "''") -> str:
     """The text of an async function (x, d) => [x, d]."""
 
     def one(body: str) -> str:
@@ -165,9 +179,13 @@ def to_js(p: Node, item: str = "''") -> str:  # noqa: C901 - a table
                 "catch (e) { r = 'caught ' + e.code + p } return [r, U(d, [r])]"
             )
         case "random":
-            return one(f"const p = 'R{n}' + {item} + Math.random(); const r = got(await A(p, d), p); return [r, U(d, [r])]")
+            return one(
+                f"const p = 'R{n}' + {item} + Math.random(); const r = got(await A(p, d), p); return [r, U(d, [r])]"
+            )
         case "now":
-            return one(f"const p = 'N{n}' + {item} + Date.now(); const r = got(await A(p, d), p); return [r, U(d, [r])]")
+            return one(
+                f"const p = 'N{n}' + {item} + Date.now(); const r = got(await A(p, d), p); return [r, U(d, [r])]"
+            )
         case "sleep":
             return one(f"await sleep({n % 50}); return [x, d]")
         case "thenable":
@@ -187,12 +205,20 @@ def to_js(p: Node, item: str = "''") -> str:  # noqa: C901 - a table
         case "seq":
             return one("".join(f"[x, d] = await {c};" for c in calls) + "return [x, d]")
         case "loop":
-            return one("for (let i = 0; i < 2; i++) {" + "".join(f"[x, d] = await {c};" for c in calls) + "} return [x, d]")
+            return one(
+                "for (let i = 0; i < 2; i++) {" + "".join(f"[x, d] = await {c};" for c in calls) + "} return [x, d]"
+            )
         case "loose":  # nobody waits for it
-            return one(f"const loose = {calls[0]}; A('loose', d); " + "".join(f"[x, d] = await {c};" for c in calls[1:]) + "return [x, d]")
+            return one(
+                f"const loose = {calls[0]}; A('loose', d); "
+                + "".join(f"[x, d] = await {c};" for c in calls[1:])
+                + "return [x, d]"
+            )
         case "generator":
             steps = "".join(f"[x, d] = await {c}; yield [x, d];" for c in calls)
-            return one(f"const g = async function* () {{ {steps} }}; for await (const r of g()) [x, d] = r; return [x, d]")
+            return one(
+                f"const g = async function* () {{ {steps} }}; for await (const r of g()) [x, d] = r; return [x, d]"
+            )
         case "gate":  # one slot waits for what another hands over
             return one(
                 f"let open; const g = new Promise((r) => open = r); const rs = await parallel([async () => {{ const r = await {calls[0]}; open(r); return r }}, "
@@ -233,7 +259,9 @@ def to_js(p: Node, item: str = "''") -> str:  # noqa: C901 - a table
         case "limit":
             many = ",".join([f"(i) => {to_js(p[2], item + ' + i')}(x, d)"])
             rest = "".join(f", (v, i) => {to_js(q, item + ' + i')}(v[0], v[1])" for q in p[3:])
-            return one(f"const rs = await pipeline([...Array({n + 1}).keys()], {many}{rest}, {{ concurrency: {n - 1} }}); return both(rs)")
+            return one(
+                f"const rs = await pipeline([...Array({n + 1}).keys()], {many}{rest}, {{ concurrency: {n - 1} }}); return both(rs)"
+            )
         case "pipe":
             stages = ",".join(f"(v, _, i) => {to_js(q, item + ' + i')}(v[0], v[1])" for q in p[2:])
             return one(f"const rs = await pipeline([...Array({n})].map(() => [x, d]), {stages}); return both(rs)")
@@ -249,7 +277,9 @@ def to_js(p: Node, item: str = "''") -> str:  # noqa: C901 - a table
         case "timer":
             return one(f"return await new Promise((ok, no) => setTimeout(() => {last}.then(ok, no), 5))")
         case "clear":
-            return one(f"const t = setTimeout(() => {{ A('late', d) }}, 5); [x, d] = await {last}; clearTimeout(t); return [x, d]")
+            return one(
+                f"const t = setTimeout(() => {{ A('late', d) }}, 5); [x, d] = await {last}; clearTimeout(t); return [x, d]"
+            )
         case "late":  # a loser that goes on after it was withdrawn
             return one(
                 f"const g = race([async () => {{ try {{ await A('w', d); await never }} catch {{ await null; A('after', d) }} return never }}, () => {last}]); return await g"
