@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
+from engine.keywords import escape
 from engine.values import Json
 
 _NAMES = (("$anchor", "#"), ("$dynamicAnchor", "#"), ("$id", ""), ("id", ""))
@@ -18,11 +19,12 @@ class References:
 
     def lookup(self, reference: str) -> Json:
         """What `#`, `#/a/b`, `#anchor` or the `$id` of a part names. Raises `LookupError`."""
-        if reference == "#":
-            return self._root
-        if reference.startswith("#/"):
-            return self._walk(reference[2:])
-        return self._named[reference]
+        pointer = self.pointer(reference)
+        return self._root if pointer == "#" else self._walk(pointer[2:])
+
+    def pointer(self, reference: str) -> str:
+        """The same reference as a JSON pointer: `#`, `#/a/b`. Raises `LookupError`."""
+        return reference if reference == "#" or reference.startswith("#/") else self._named[reference]
 
     def _walk(self, pointer: str) -> Json:
         found: Json = self._root
@@ -37,18 +39,21 @@ class References:
         return found
 
     @cached_property
-    def _named(self) -> dict[str, Json]:
-        """Parts with a name of their own, as a reference writes it."""
-        out: dict[str, Json] = {}
-        waiting: list[Json] = [self._root]
+    def _named(self) -> dict[str, str]:
+        """Where the parts with a name of their own are, by name as a reference writes it."""
+        out: dict[str, str] = {}
+        waiting: list[tuple[str, Json]] = [("#", self._root)]
         while waiting:
-            part = waiting.pop()
+            pointer, part = waiting.pop()
             if isinstance(part, dict):
                 for keyword, prefix in _NAMES:
                     name = part.get(keyword)
                     if isinstance(name, str):
-                        out.setdefault(f"{prefix}{name}", part)
-                waiting += part.values()
+                        out.setdefault(f"{prefix}{name}", pointer)
+                steps = ((quote(escape(key)), value) for key, value in part.items())
             elif isinstance(part, list):
-                waiting += part
+                steps = ((str(at), value) for at, value in enumerate(part))
+            else:
+                continue
+            waiting += [(f"{pointer}/{step}", value) for step, value in steps]
         return out

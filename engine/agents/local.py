@@ -39,7 +39,7 @@ BATCH_TOKENS = 128
 ANSWER_TOKENS = 384
 """An answer's most tokens, some 5 s. The model has little more to say."""
 
-_TRIES = (Bounds(), Bounds(characters=120, items=2), Bounds(characters=60, items=1))
+_TRIES = (Bounds(), Bounds(characters=80, items=2))
 """For a structured answer that does not fit: again, shorter, with another seed."""
 _PROGRESS_TOKENS = 16
 _LONGEST_STOP_S = 5.0

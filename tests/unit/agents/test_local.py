@@ -78,10 +78,10 @@ async def test_what_the_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_S21_an_object_that_does_not_fit_is_asked_again_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = Runtime(['{"n": 12'], ['{"n": 0}'], ['{"n": 4}'])
+    runtime = Runtime(['{"n": 12'], ['{"n": 4}'])
     answer = await ask(runtime, monkeypatch, schema=SCHEMA)
-    assert (answer.value, answer.usage) == ({"n": 4}, Usage(15, 9))
-    assert len({call["seed"] for call in runtime.calls}) == 3
+    assert (answer.value, answer.usage) == ({"n": 4}, Usage(10, 6))
+    assert len({call["seed"] for call in runtime.calls}) == 2
     assert runtime.calls[0]["messages"][0]["content"] == "Say hi\n\nAnswer as a JSON object with: n."
 
 
@@ -161,7 +161,7 @@ def test_everything_gets_an_end() -> None:
         "properties": {
             "text": {"type": "string", "minLength": 0, "maxLength": 240},
             "long": {"type": "string", "minLength": 500, "maxLength": 540},
-            "any": {"type": "string", "maxLength": 240},
+            "any": {"type": "string", "minLength": 0, "maxLength": 240},
             "tags": {
                 "type": "array",
                 "items": {"type": "string", "minLength": 0, "maxLength": 240},
@@ -176,6 +176,31 @@ def test_everything_gets_an_end() -> None:
             "day": {"type": "string", "format": "date"},
             "kind": {"enum": ["a", "b"]},
         },
+        "additionalProperties": False,
+    }
+
+
+def test_what_stands_beside_branches_is_written_into_them() -> None:
+    line = {"type": "integer", "minimum": 0, "maximum": 1000}
+    schema = {
+        "type": "object",
+        "properties": {"at": {"$ref": "#/$defs/place"}},
+        "required": ["at", "by"],
+        "minProperties": 4,
+        "allOf": [{"properties": {"n": {"type": "integer"}}, "required": ["n"]}],
+        "oneOf": [{"properties": {"kind": {"const": "a"}}, "required": ["kind"]}, {"$ref": "#/$defs/b"}],
+        "$defs": {
+            "place": {"type": "object", "properties": {"line": {"type": "integer"}, "in": {"$ref": "#/$defs/place"}}},
+            "b": {"properties": {"kind": {"const": "b"}}, "required": ["kind"]},
+        },
+    }
+    copy = bounded(schema, Bounds())
+    for branch in copy["anyOf"]:
+        assert set(branch["required"]) == set(branch["properties"]) == {"at", "by", "n", "kind"}
+    assert [branch["properties"]["kind"] for branch in copy["anyOf"]] == [{"const": "a"}, {"const": "b"}]
+    assert copy["$defs"]["place"] == {
+        "type": "object",
+        "properties": {"line": line, "in": {"$ref": "#/$defs/place"}},
         "additionalProperties": False,
     }
 
