@@ -6,7 +6,7 @@
 // is used where (rule U).
 ((core) => {
   "use strict";
-  const { apply, arrayFrom, define, emit, NativePromise, typeError } = core;
+  const { apply, define, emit, isPromise, makeArray, NativePromise, typeError } = core;
   const nativeThen = NativePromise.prototype.then;
 
   // id: the host's name of the lane. outer: the lane that opened it, null for the script's own. position: of its join in
@@ -20,7 +20,11 @@
 
   // "" for the script, "/0:2" for slot 2 of its first join, "/0:2/1:0" for slot 0 of the second join in there: positions
   // in the outer lane only, so that an edit in one lane renames no other.
-  const lanePath = (lane) => (lane.outer === null ? "" : lanePath(lane.outer) + "/" + lane.position + ":" + lane.slot);
+  const lanePath = (lane) => {
+    let path = "";
+    for (let l = lane; l.outer !== null; l = l.outer) path = "/" + l.position + ":" + l.slot + path;
+    return path;
+  };
   const isInside = (lane, outer) => {
     for (let l = lane; l !== null; l = l.outer) if (l === outer) return true;
     return false;
@@ -39,19 +43,28 @@
   class Watched extends NativePromise {
     #id = 0;
     #settled = false;
+    // Written out: the engine's own spreads its arguments, by an iterator that the script may have changed.
+    constructor(executor) { super(executor); }
     static watch(promise, id) { promise.#id = id; }
     static settled(promise) { promise.#settled = true; }
     static told(promise) { return promise.#settled ? promise.#id : 0; }
   }
   const { settled, told, watch } = Watched;
-  Object.defineProperty(Watched.prototype, "constructor", {
+  // `made` is the class that the script finds there: the engine's own, or its subclass of it.
+  const watchUses = (target, made) => Object.defineProperty(target, "constructor", {
     configurable: true,
     get() {
-      const id = this instanceof Watched ? told(this) : 0;
+      let id = 0;
+      try {
+        id = told(this);
+      } catch {
+        // Asked of something that is no promise of ours.
+      }
       if (id) emit('["u",' + id + "," + core.lane.id + "]");
-      return NativePromise;
+      return made;
     },
   });
+  watchUses(Watched.prototype, NativePromise);
 
   // A promise for the library: [promise, resolve, reject] as a record. `report` says whether the host must be told of the
   // settlement (it knows that of calls by itself).
@@ -90,8 +103,15 @@
     if (new.target === undefined) throw typeError("Promise must be called with new: new Promise((resolve, reject) => …)");
     if (typeof executor !== "function") throw typeError("new Promise needs a function: new Promise((resolve, reject) => …)");
     const id = nextId();
+    const home = core.lane;
     let promise = null;
     let isDecided = false;
+    // A withdrawn slot may still open a gate or give a lock back (`finally`). Who waits for that outside of the slot must
+    // not go on in its lane, where calls are refused, but where the promise was made.
+    const hand = (f, value) => {
+      if (isCancelled(core.lane) && !isCancelled(home)) core.whenIdle(home, () => f(value));
+      else f(value);
+    };
     const tell = () => {
       emit('["s",' + id + "," + core.lane.id + "]");
       if (promise !== null) settled(promise);
@@ -107,12 +127,12 @@
         executor(
           (value) => {
             // Resolved with another promise, it settles when that one does: tell again then, with what is known by then.
-            if (decided() && value instanceof NativePromise) follow(value, tell, tell);
-            resolve(value);
+            if (decided() && isPromise(value)) follow(value, tell, tell);
+            hand(resolve, value);
           },
           (error) => {
             decided();
-            reject(error);
+            hand(reject, error);
           },
         );
       } catch (error) {
@@ -122,6 +142,7 @@
     };
     promise = core.construct(Watched, [body], new.target === ScriptPromise ? Watched : new.target);
     watch(promise, id);
+    if (new.target !== ScriptPromise) watchUses(promise, new.target);
     if (isDecided) settled(promise);
     return promise;
   };
@@ -146,14 +167,16 @@
   // A join: `n` slots of the current lane, each a lane. It is decided once; then its slots are its outer lane.
   const openJoin = (n) => {
     const outer = core.lane;
-    const position = outer.opened++;
+    const position = outer.opened;
     const first = lastLane + 1;
-    lastLane += n;
-    const join = { __proto__: null, outer, first, lanes: arrayFrom({ length: n }, () => null), left: n, isDecided: false };
-    for (let i = 0; i < n; i++) join.lanes[i] = makeLane(first + i, outer, position, i, outer.group);
+    const lanes = makeArray(n, (i) => makeLane(first + i, outer, position, i, outer.group));
+    const join = { __proto__: null, outer, first, lanes, left: n, isDecided: false };
     outer.joins ??= core.safeMap();
     outer.joins.set(first, join);
+    // The stack may end in here; only what the host was told of has happened.
     emit('["o",' + first + "," + n + "," + outer.id + "," + position + "]");
+    outer.opened++;
+    lastLane += n;
     return join;
   };
 
@@ -184,11 +207,19 @@
     core.lane = join.outer;
   };
   const cancelLane = (lane, calls) => {
-    lane.isCancelled = true;
-    if (lane.calls !== null) lane.calls.forEach((call) => define(calls, calls.length, call));
-    if (lane.joins !== null) lane.joins.forEach((join) => {
-      for (let i = 0; i < join.lanes.length; i++) cancelLane(join.lanes[i], calls);
-    });
+    // By hand, in the order of a recursion: joins may be nested deeper than the stack.
+    const lanes = [lane];
+    for (let left = 1; left > 0; ) {
+      const here = lanes[--left];
+      here.isCancelled = true;
+      if (here.calls !== null) here.calls.forEach((call) => define(calls, calls.length, call));
+      if (here.joins === null) continue;
+      const below = [];
+      here.joins.forEach((join) => {
+        for (let i = 0; i < join.lanes.length; i++) define(below, below.length, join.lanes[i]);
+      });
+      for (let i = below.length - 1; i >= 0; i--) define(lanes, left++, below[i]);
+    }
   };
 
   core.decide = decide;

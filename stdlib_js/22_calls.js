@@ -1,7 +1,7 @@
 // Calls: what a script asks the host for. A call is a line in the queue, a place in `pending`, and a promise.
 ((core) => {
   "use strict";
-  const { apply, charCodeAt, clean, emit, makeError, makePromise, nextId, parse, quote } = core;
+  const { apply, charCodeAt, clean, emit, makeError, makePromise, nextId, parse, quote, setPrototypeOf } = core;
   const pending = core.safeMap();
   let made = 0;
 
@@ -12,13 +12,14 @@
   // above any script's (config.libraryLine), so the first line below that is the script's.
   const NativeError = Error;
   const nativeIndexOf = String.prototype.indexOf;
+  const PLACE = "<input>:";
   const callLine = () => {
     const stack = new NativeError().stack;
-    const colonFrom = (at) => apply(nativeIndexOf, stack, [":", at]);
-    for (let at = colonFrom(0); at >= 0; at = colonFrom(at)) {
-      // What follows a colon, "(<input>:12)"; each character asked for costs as much as finding the next colon.
+    const placeFrom = (at) => apply(nativeIndexOf, stack, [PLACE, at]);
+    for (let at = placeFrom(0); at >= 0; at = placeFrom(at)) {
+      // The digits of "at f (<input>:12)"; a name may hold any, as of a method 'GET:7'.
       let number = 0;
-      for (let unit = charCodeAt(stack, ++at); unit >= 48 && unit <= 57; unit = charCodeAt(stack, ++at)) {
+      for (let unit = charCodeAt(stack, (at += PLACE.length)); unit >= 48 && unit <= 57; unit = charCodeAt(stack, ++at)) {
         number = number * 10 + unit - 48;
       }
       if (number > 0 && number < core.config.libraryLine) return number;
@@ -38,17 +39,23 @@
     const id = nextId();
     const { promise, resolve, reject } = makePromise(id, false);
     const call = { __proto__: null, id, lane, resolve, reject, receive: options?.receive ?? null };
-    pending.set(id, call);
-    lane.calls ??= core.safeMap();
-    lane.calls.set(id, call);
-    made++;
     const label = options?.label;
     const phase = options?.phase ?? lane.group.phase;
-    emit(
+    const text =
       '["c",' + id + "," + lane.id + ',"' + kind + '",' + content +
       "," + (label === undefined ? "null" : quote(clean(label))) + "," + (phase === null ? "null" : quote(clean(phase))) +
-      "," + (options?.line ?? 0) + "," + (options?.full ? "true" : "false") + "]",
-    );
+      "," + (options?.line ?? 0) + "," + (options?.full ? "true" : "false") + "]";
+    lane.calls ??= core.safeMap();
+    try {
+      pending.set(id, call);
+      lane.calls.set(id, call);
+      emit(text);
+    } catch (error) {
+      // The stack ended in here: the host was told of no call, so there is none.
+      forget(call);
+      throw error;
+    }
+    made++;
     return promise;
   };
 
@@ -61,7 +68,7 @@
   // The text is parsed here, so that no part of it is ever evaluated.
   const settle = (text, fn) => {
     if (core.hasFinished) return; // the rest of a frame: what comes after the end reaches nobody (S15)
-    const item = parse(text);
+    const item = setPrototypeOf(parse(text), null);
     if (item.t !== undefined) core.clock = item.t;
     if (core.loads.has(item.i)) {
       core.loaded(item, fn);
@@ -70,6 +77,7 @@
     const call = pending.get(item.i);
     if (call === undefined) return;
     forget(call);
+    if (item.e) setPrototypeOf(item.e, null);
     if (item.u) core.spend(item.u);
     core.lane = call.lane;
     emit('["d",' + item.i + "]");
@@ -84,29 +92,34 @@
 
   // Withdraws calls of cancelled slots. The host stops their attempts at once; their promises reject one at a time, each
   // in its own lane and with the jobs that follow run to the end, when the script is next idle: see `step`.
-  const rejections = { __proto__: null, first: null, last: null };
   const withdraw = (calls) => {
     let ids = "";
     for (let i = 0; i < calls.length; i++) {
       const call = calls[i];
       forget(call);
       ids += (i ? "," : "") + call.id;
-      const link = { __proto__: null, call, next: null };
-      if (rejections.last === null) rejections.first = link;
-      else rejections.last.next = link;
-      rejections.last = link;
+      whenIdle(call.lane, () => call.reject(cancelledError()));
     }
     if (ids) emit('["x",[' + ids + "]]");
   };
 
+  // What waits until no job is left, in order.
+  const idle = { __proto__: null, first: null, last: null };
+  const whenIdle = (lane, run) => {
+    const link = { __proto__: null, lane, run, next: null };
+    if (idle.last === null) idle.first = link;
+    else idle.last.next = link;
+    idle.last = link;
+  };
+
   // What is left to do once no job is left: returns whether it did something (more jobs may wait then).
   const step = () => {
-    const link = rejections.first;
+    const link = idle.first;
     if (link === null || core.hasFinished) return false;
-    rejections.first = link.next;
-    if (link.next === null) rejections.last = null;
-    core.lane = link.call.lane;
-    link.call.reject(cancelledError());
+    idle.first = link.next;
+    if (link.next === null) idle.last = null;
+    core.lane = link.lane;
+    link.run();
     return true;
   };
 
@@ -127,5 +140,6 @@
   core.settle = settle;
   core.step = step;
   core.takeBack = takeBack;
+  core.whenIdle = whenIdle;
   core.withdraw = withdraw;
 })(globalThis.__pawl);

@@ -6,7 +6,7 @@
   const NativeString = String;
   const show = (value) => {
     if (typeof value === "string") return value;
-    if (value instanceof Error) {
+    if (core.isError(value)) {
       const d = core.describe(value);
       return d.name + ": " + d.message;
     }

@@ -1,17 +1,17 @@
 // agent(prompt, opts?): S20 to S26. The script's side: options are checked here, everything else is the host's.
 ((core) => {
   "use strict";
-  const { define, isArray, isFinite, isObject, makePromise, ownKeys, quote, request, toJson, typeError } = core;
+  const { define, isArray, isFinite, isObject, makePromise, ownKeys, parse, quote, request, setPrototypeOf, toJson, typeError } = core;
 
   // Each option: whether a value fits, what fits, for the message. `own` options never reach the host's request.
   const text = (v) => typeof v === "string" && v !== "";
-  const positive = (v) => typeof v === "number" && isFinite(v) && v > 0;
+  const minutes = (v) => typeof v === "number" && v > 0 && v <= 525600; // a year
   const whole = (least) => (v) => core.isInteger(v) && v >= least;
   const among = (words, v) => {
     for (let i = 0; i < words.length; i++) if (words[i] === v) return true;
     return false;
   };
-  const oneOf = (...words) => ({ fits: (v) => among(words, v), expected: "'" + words.join("' or '") + "'" });
+  const oneOf = (...words) => ({ __proto__: null, fits: (v) => among(words, v), expected: "'" + words.join("' or '") + "'" });
   const texts = (v) => {
     for (let i = 0; i < v.length; i++) if (!text(v[i])) return false;
     return true;
@@ -26,11 +26,11 @@
     isolation: oneOf("worktree"),
     agentType: { fits: text, expected: "the name of an agent definition" },
     tools: { fits: (v) => isArray(v) && texts(v), expected: "an array of tool names" },
-    timeoutMinutes: { fits: positive, expected: "a number of minutes above 0" },
+    timeoutMinutes: { fits: minutes, expected: "a number of minutes above 0, at most 525600" },
     retry: {
-      fits: (v) => isObject(v) && (v.attempts === undefined || whole(1)(v.attempts)) &&
-        (v.backoffSeconds === undefined || (isFinite(v.backoffSeconds) && v.backoffSeconds >= 0)),
-      expected: "{attempts: 1 or more, backoffSeconds: 0 or more}",
+      fits: (v) => isObject(v) && (v.attempts === undefined || (whole(1)(v.attempts) && v.attempts <= 1000)) &&
+        (v.backoffSeconds === undefined || (typeof v.backoffSeconds === "number" && v.backoffSeconds >= 0 && v.backoffSeconds <= 86400)),
+      expected: "{attempts: 1 to 1000, backoffSeconds: 0 to 86400}",
     },
     backend: { fits: text, expected: "a backend, as in --backend" },
     cwd: { fits: text, expected: "a folder inside the workspace" },
@@ -40,6 +40,7 @@
     candidates: { fits: whole(1), expected: "a whole number from 1" },
     full: { fits: (v) => typeof v === "boolean", expected: "true or false", own: true },
   };
+  for (const name of ownKeys(OPTIONS)) setPrototypeOf(OPTIONS[name], null);
   const NAMES = ownKeys(OPTIONS).join(", ");
   const warned = { __proto__: null };
   const unknown = (name) => {
@@ -48,11 +49,21 @@
     core.warn("agent() knows no option '" + name + "'; it is ignored. Options: " + NAMES, "unknown_option");
   };
 
-  const contentOf = (prompt, options) => {
+  // What is sent is what was checked: an object may read differently each time, or have a toJSON.
+  const textOf = (option, value) => {
+    const json = toJson(value);
+    if (!isObject(value)) return json;
+    if (json === undefined) return null;
+    const plain = parse(json);
+    return option.fits(isObject(plain) && !isArray(plain) ? setPrototypeOf(plain, null) : plain) ? json : null;
+  };
+
+  // Each option is read once.
+  const contentOf = (prompt, options, own) => {
     if (typeof prompt !== "string" || prompt === "") {
       throw typeError("agent() needs a prompt: a non-empty string, not " + (prompt === "" ? "an empty one" : prompt === null ? "null" : typeof prompt));
     }
-    if (core.hasSurrogate(prompt) && core.wellFormedText(prompt) !== prompt) {
+    if (core.hasLoneSurrogate(prompt)) {
       throw typeError("The prompt of agent() holds half of a character (a lone surrogate). Cut text with [...text].slice(), or call text.toWellFormed()");
     }
     let content = '{"prompt":' + quote(prompt);
@@ -66,11 +77,14 @@
         const option = OPTIONS[name];
         if (option === undefined) {
           unknown(name);
-        } else if (!option.fits(value)) {
-          throw typeError("agent() option '" + name + "' must be " + option.expected + ", not " + core.brief(value), "invalid_option");
-        } else if (!option.own) {
-          content += "," + quote(name) + ":" + toJson(value);
+          continue;
         }
+        const json = !option.fits(value) ? null : option.own ? "" : textOf(option, value);
+        if (json === null) {
+          throw typeError("agent() option '" + name + "' must be " + option.expected + ", not " + core.brief(value), "invalid_option");
+        }
+        if (option.own) own[name] = value;
+        else content += "," + quote(name) + ":" + json;
       }
     }
     return content + "}";
@@ -96,11 +110,9 @@
 
   const agent = function agent(prompt, options) {
     try {
-      const content = contentOf(prompt, options);
-      const line = core.callLine();
-      return request("agent", content, {
-        __proto__: null, label: options?.label, phase: options?.phase, full: options?.full === true, line,
-      });
+      const own = { __proto__: null, label: undefined, phase: undefined, full: false, line: core.callLine() };
+      const content = contentOf(prompt, options, own);
+      return request("agent", content, own);
     } catch (error) {
       return core.rejected(error);
     }

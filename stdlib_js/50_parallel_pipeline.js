@@ -4,7 +4,7 @@
 // or, with failFast, at the first error.
 ((core) => {
   "use strict";
-  const { arrayFrom, decide, define, enter, follow, isArray, isObject, later, leaveSlot, makePromise, openJoin, typeError } = core;
+  const { decide, define, enter, follow, isArray, isObject, later, leaveSlot, makeArray, makePromise, openJoin, typeError } = core;
 
   const OPTIONS = { __proto__: null, settle: true, failFast: true, concurrency: true };
   const readOptions = (name, options) => {
@@ -13,27 +13,32 @@
     if (!isObject(options) || isArray(options)) throw typeError(name + "() takes options as an object, like {settle: true}");
     const keys = core.ownKeys(options);
     for (let i = 0; i < keys.length; i++) {
-      if (!OPTIONS[keys[i]]) core.warn(name + "() knows no option '" + core.clean(keys[i] + "") + "'; it is ignored. Options: settle, failFast, concurrency", "unknown_option");
+      if (typeof keys[i] === "string" && !OPTIONS[keys[i]]) core.warn(name + "() knows no option '" + core.clean(keys[i]) + "'; it is ignored. Options: settle, failFast, concurrency", "unknown_option");
     }
     read.settle = options.settle === true;
     read.failFast = options.failFast === true;
     if (read.settle && read.failFast) throw typeError(name + "() takes settle or failFast, not both", "invalid_option");
-    if (options.concurrency !== undefined) {
-      if (!core.isInteger(options.concurrency) || options.concurrency < 1) {
-        throw typeError(name + "() option 'concurrency' must be a whole number from 1, not " + core.brief(options.concurrency), "invalid_option");
+    const concurrency = options.concurrency;
+    if (concurrency !== undefined) {
+      if (!core.isInteger(concurrency) || concurrency < 1) {
+        throw typeError(name + "() option 'concurrency' must be a whole number from 1, not " + core.brief(concurrency), "invalid_option");
       }
-      read.concurrency = options.concurrency;
+      read.concurrency = concurrency;
     }
     return read;
   };
-  const checkEntries = (name, list, example) => {
+  // The entries as they are now: what the script does to its array while they run changes nothing.
+  const entriesOf = (name, list, example) => {
     if (!isArray(list)) throw typeError(name + "() needs an array first: " + example + ", not " + core.brief(list));
-    if (list.length > core.config.entries) {
+    const n = list.length;
+    if (!core.isInteger(n) || n < 0) throw typeError(name + "() got an array without a length");
+    if (n > core.config.entries) {
       throw core.makeError(
-        name + "() got " + list.length + " entries; at most " + core.config.entries + " go into one call. Split the list, or raise the setting limits.entries",
+        name + "() got " + n + " entries; at most " + core.config.entries + " go into one call. Split the list, or raise the setting limits.entries",
         "too_many_entries", "RangeError",
       );
     }
+    return makeArray(n, (i) => list[i]);
   };
 
   const swallowed = (name, i, error) => {
@@ -46,7 +51,7 @@
     const outer = core.lane;
     const join = openJoin(n);
     const { promise, resolve, reject } = makePromise(core.nextId(), true);
-    const results = arrayFrom({ length: n }, () => null);
+    const results = makeArray(n, () => null);
     let started = 0;
     const finish = () => {
       decide(join);
@@ -77,23 +82,26 @@
       if (!join.isDecided) core.lane = before;
     };
     const atOnce = options.concurrency < n ? options.concurrency : n;
-    while (started < atOnce && !join.isDecided) startNext();
-    if (n === 0) finish();
-    core.lane = outer;
+    try {
+      while (started < atOnce && !join.isDecided) startNext();
+      if (n === 0) finish();
+    } finally {
+      core.lane = outer; // also when the stack ended in here
+    }
     return promise;
   };
 
   const parallel = function parallel(thunks, options) {
     try {
-      checkEntries("parallel", thunks, "parallel([() => agent('a'), () => agent('b')])");
+      const entries = entriesOf("parallel", thunks, "parallel([() => agent('a'), () => agent('b')])");
       const read = readOptions("parallel", options);
       let promises = 0;
-      for (let i = 0; i < thunks.length; i++) if (thunks[i] instanceof core.NativePromise) promises++;
+      for (let i = 0; i < entries.length; i++) if (core.isPromise(entries[i])) promises++;
       if (promises > 0) {
         core.warn("parallel() got " + promises + " promises where functions belong; they were started before it. Write () => agent(…)", "promise_not_thunk");
       }
-      return runSlots("parallel", thunks.length, read, (i, lane, end) => {
-        const thunk = thunks[i];
+      return runSlots("parallel", entries.length, read, (i, lane, end) => {
+        const thunk = entries[i];
         try {
           follow(typeof thunk === "function" ? thunk() : thunk, (v) => end(true, v), (e) => end(false, e));
         } catch (error) {
@@ -107,7 +115,7 @@
 
   const pipeline = function pipeline(items, ...rest) {
     try {
-      checkEntries("pipeline", items, "pipeline(files, (file) => agent('Review ' + file))");
+      const entries = entriesOf("pipeline", items, "pipeline(files, (file) => agent('Review ' + file))");
       let count = rest.length;
       let given;
       if (count > 0 && typeof rest[count - 1] === "object" && rest[count - 1] !== null && !isArray(rest[count - 1])) given = rest[--count];
@@ -115,8 +123,8 @@
         if (typeof rest[s] !== "function") throw typeError("pipeline() stage " + (s + 1) + " must be a function (previous, item, index) => …, not " + core.brief(rest[s]));
       }
       const read = readOptions("pipeline", given);
-      return runSlots("pipeline", items.length, read, (i, lane, end) => {
-        const item = items[i];
+      return runSlots("pipeline", entries.length, read, (i, lane, end) => {
+        const item = entries[i];
         const runStage = (s, previous) => {
           if (s === count) {
             end(true, previous);
@@ -138,7 +146,7 @@
   };
 
   core.runSlots = runSlots;
-  core.checkEntries = checkEntries;
+  core.entriesOf = entriesOf;
   define(globalThis, "parallel", parallel);
   define(globalThis, "pipeline", pipeline);
 })(globalThis.__pawl);

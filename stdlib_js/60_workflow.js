@@ -1,11 +1,12 @@
 // workflow(nameOrRef, args?): S44, S45. Another workflow, run inline: a function in this sandbox, one slot of a join.
 ((core) => {
   "use strict";
-  const { apply, decide, define, emit, follow, isObject, leaveSlot, makePromise, openJoin, parse, quote, toJson, typeError } = core;
+  const { apply, decide, define, emit, follow, isObject, leaveSlot, makePromise, openJoin, parse, quote, setPrototypeOf, toJson, typeError } = core;
 
   const readRef = (ref) => {
     if (typeof ref === "string" && ref !== "") return '{"name":' + quote(core.clean(ref)) + "}";
-    if (isObject(ref) && typeof ref.scriptPath === "string" && ref.scriptPath !== "") return '{"scriptPath":' + quote(core.clean(ref.scriptPath)) + "}";
+    const path = isObject(ref) ? ref.scriptPath : undefined;
+    if (typeof path === "string" && path !== "") return '{"scriptPath":' + quote(core.clean(path)) + "}";
     throw typeError("workflow() needs a name or {scriptPath: 'path/to/file.js'}, not " + core.brief(ref));
   };
 
@@ -43,6 +44,7 @@
       return;
     }
     if (item.e) {
+      setPrototypeOf(item.e, null);
       reject(core.makeError(item.e.message, item.e.code, item.e.name, item.e.fields));
       return;
     }

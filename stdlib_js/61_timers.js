@@ -3,9 +3,10 @@
   "use strict";
   const { apply, define, request, typeError } = core;
   const { round } = Math;
+  const MOST_MS = 100 * 365 * 86400000;
   const readMs = (name, ms) => {
     const value = ms === undefined ? 0 : +ms;
-    if (!(value >= 0) || !core.isFinite(value)) throw typeError(name + "() needs milliseconds from 0, not " + core.brief(ms), "invalid_option");
+    if (!(value >= 0 && value <= MOST_MS)) throw typeError(name + "() needs milliseconds from 0 to " + MOST_MS + " (100 years), not " + core.brief(ms), "invalid_option");
     return round(value);
   };
 

@@ -1,18 +1,18 @@
 // check(), ask(), readFile(), writeFile(), glob(), exists(): effects on the host, recorded like agent results (S60 to S63).
 ((core) => {
   "use strict";
-  const { define, isArray, isObject, ownKeys, quote, request, toJson, typeError } = core;
+  const { define, isArray, isObject, ownKeys, parse, quote, request, toJson, typeError } = core;
 
   const needText = (name, what, value) => {
     if (typeof value !== "string" || value === "") throw typeError(name + "() needs " + what + ": a non-empty string, not " + core.brief(value));
-    if (core.hasSurrogate(value) && core.wellFormedText(value) !== value) throw typeError(name + "(): the string holds half of a character (a lone surrogate)");
+    if (core.hasLoneSurrogate(value)) throw typeError(name + "(): the string holds half of a character (a lone surrogate)");
     return quote(value);
   };
-  const positive = (v) => typeof v === "number" && core.isFinite(v) && v > 0;
+  const minutes = (v) => typeof v === "number" && v > 0 && v <= 525600; // a year
   const FITS = {
     __proto__: null,
     cwd: [(v) => typeof v === "string" && v !== "", "a folder inside the workspace"],
-    timeoutMinutes: [positive, "a number of minutes above 0"],
+    timeoutMinutes: [minutes, "a number of minutes above 0, at most 525600"],
     schema: [(v) => isObject(v) && !isArray(v), "a JSON Schema object"],
     choices: [(v) => isArray(v) && v.length > 0, "an array with at least one entry"],
     default: [() => true, "a value"],
@@ -28,10 +28,13 @@
       if (typeof key === "symbol" || value === undefined) continue;
       if (!allowed[key]) {
         core.warn(name + "() knows no option '" + core.clean(key) + "'; it is ignored", "unknown_option");
-      } else if (!FITS[key][0](value)) {
-        throw typeError(name + "() option '" + key + "' must be " + FITS[key][1] + ", not " + core.brief(value), "invalid_option");
       } else {
-        text += "," + quote(key) + ":" + toJson(value);
+        // What is sent is what was checked: an object may read differently each time, or have a toJSON.
+        const json = FITS[key][0](value) ? toJson(value) : undefined;
+        if (json === undefined || !FITS[key][0](parse(json))) {
+          throw typeError(name + "() option '" + key + "' must be " + FITS[key][1] + ", not " + core.brief(value), "invalid_option");
+        }
+        text += "," + quote(key) + ":" + json;
       }
     }
     return text;
