@@ -66,8 +66,15 @@ async def test_I3_a_resume_of_the_same_text_runs_only_what_did_not_succeed(seed:
         return answer(prompt, label)
 
     world = World(seed=seed, children=program.children(), answers=count)
-    points = ["delivery", "live", "after_commit", "before_callbacks"]  # before_commit loses answers: nobody knows of them
-    while not (done := await world.run(program.script(), kill=Kill(rnd.choice(points), rnd.randint(1, 8)))).is_completed:
+    points = [
+        "delivery",
+        "live",
+        "after_commit",
+        "before_callbacks",
+    ]  # before_commit loses answers: nobody knows of them
+    while not (
+        done := await world.run(program.script(), kill=Kill(rnd.choice(points), rnd.randint(1, 8)))
+    ).is_completed:
         assert done.status == "killed", (seed, done.thrown)
     wanted: Counter[tuple[str, str | None]] = Counter()
     for row, settlement in await world.delivered():

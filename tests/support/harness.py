@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,10 +29,10 @@ from engine.executors import Job
 from engine.identity import call_identity
 from engine.journal.memory import MemoryJournal
 from engine.limits import Caps
-from engine.loading import Loader, Resolved
+from engine.loading import Inspected, Loader, Resolved
 from engine.options import Policy
-from engine.positions import SourceText
 from engine.ports import Clock, Journal, Writer
+from engine.positions import SourceText
 from engine.replay import ReplayPlan, ResumePlan
 from engine.run import Ending, RunLoop, Script
 from engine.settings import Settings
@@ -76,7 +76,7 @@ def digest(*parts: object) -> str:
 
 def answer(prompt: str, label: str | None) -> str:
     """What an agent says: it has seen what its prompt says and what earlier ones had left behind."""
-    return digest(prompt, sorted(set(orjson.loads(label)))) if label else digest(prompt)
+    return digest(prompt, sorted(set(map(str, orjson.loads(label))))) if label else digest(prompt)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,11 @@ class ScriptedDispatcher:
             for _ in range(1 if self._one_by_one else self._rnd.choice([1, 1, 1, 2, 5])):
                 if self._started:
                     at = 0 if self._one_by_one else self._rnd.randrange(len(self._started))
-                    self._end(self._started.pop(at))
+                    try:
+                        self._end(self._started.pop(at))
+                    except Exception as error:  # noqa: BLE001 - a test's own mistake must end the run, not hang it
+                        self._loop.fail(error)
+                        return
         if self._started:
             self._tick_soon()
 
@@ -190,7 +194,7 @@ class ScriptedDispatcher:
         outcome = Outcome.OK
         if job.kind is CallKind.AGENT:
             prompt = str(job.content["prompt"])
-            if self._rnd.random() < self._chances.null:
+            if self._rnd.random() < self._chances.null or self._world.gets_null(prompt):
                 outcome, reason = Outcome.NULL, "provider_failed: no answer"
             elif prompt.startswith("F") and self._rnd.random() < self._chances.fail:
                 outcome, reason = Outcome.FAILED, "broken: no"
@@ -249,12 +253,16 @@ class World:
         self.versions = 0
         self.succeeded: set[bytes] = set()
         self.asked_again: list[str] = []
+        self._nulls: Callable[[str], bool] | None = None
         self._kill: Kill | None = None
         self._points: Counter[str] = Counter()
         self._spawn = spawn or LocalSandbox
         self.journal: Journal = journal or MemoryJournal()
         if hasattr(self.journal, "fault"):
             self.journal.fault = self._fault
+
+    def gets_null(self, prompt: str) -> bool:
+        return self._nulls is not None and self._nulls(prompt)
 
     def _fault(self, point: str) -> None:
         self._points[point] += 1
@@ -272,8 +280,13 @@ class World:
         foreign: list[Record] | None = None,
         one_by_one: bool = False,
         retire: Callable[[CallRow], bool] | None = None,
+        nulls: Callable[[str], bool] | None = None,
     ) -> Done:
-        """The next version of the run, with this text. A kill gives status `killed`."""
+        """The next version of the run, with this text. A kill gives status `killed`.
+
+        `retire` picks records as --rerun does, `nulls` prompts that get no answer this time.
+        """
+        self._nulls = nulls
         if ALWAYS_REPLAY.is_on and kill is None:
             while True:
                 done = await self._version(
@@ -334,7 +347,7 @@ class World:
             return cast(Dispatcher, dispatchers[0])
 
         try:
-            loop = await self._loop(text, plan, writer, make, records, foreign or [])
+            loop = await self._loop(text, plan, writer, make, records=records, foreign=foreign or ())
             ending = await loop.drive()
             await self._end(writer, ending)
         except Exception as error:
@@ -348,16 +361,14 @@ class World:
         """Follows a version's list exactly. Raises `ReplayDiffers`."""
         info = await self.journal.version(RUN, version)
         deliveries = [call for row in await self.journal.deliveries(RUN, info.version) for call in row.calls]
-        plan = ReplayPlan(
-            await self.journal.calls(RUN, info.version), deliveries, await self.journal.records(RUN)
-        )
+        plan = ReplayPlan(await self.journal.calls(RUN, info.version), deliveries, await self.journal.records(RUN))
 
         def make(loop: RunLoop) -> Dispatcher:
             return cast(Dispatcher, ScriptedDispatcher(loop, self, self.rnd, Chances(), one_by_one=True))
 
         self._kill = None
         writer = NoWriter(info.version)
-        loop = await self._loop(info.script.decode(), plan, writer, make, [], [])
+        loop = await self._loop(info.script.decode(), plan, writer, make)
         ending = await loop.drive()
         assert plan.left == 0 or ending.status is RunStatus.INTERRUPTED, f"{plan.left} requests were not made again"
         return _done(info.version, ending, 0, loop)
@@ -368,8 +379,9 @@ class World:
         plan: ResumePlan | ReplayPlan,
         writer: Writer,
         make: Callable[[RunLoop], Dispatcher],
-        records: list[Record],
-        foreign: list[Record],
+        *,
+        records: Sequence[Record] = (),
+        foreign: Sequence[Record] = (),
     ) -> RunLoop:
         sandbox = self._spawn()
         await sandbox.compile(1, text)
@@ -392,6 +404,9 @@ class World:
                 raise ScriptError(f"No workflow {name!r}.", code="unknown_workflow")
             return Resolved(name, f"/p/{name}.js", self.children[name])
 
+        async def inspect(text: str) -> Inspected:
+            return Inspected("child", None, None)
+
         orders = [r.settlement.order for r in [*records, *foreign] if r.settlement]
         times = [r.settlement.settled_at for r in records if r.settlement]
         loop = RunLoop(
@@ -401,7 +416,7 @@ class World:
             writer=writer,
             clock=cast(Clock, self.clock),
             masker=_NoMasks(),
-            loader=Loader(sandbox, resolve),
+            loader=Loader(sandbox, resolve=resolve, inspect=inspect, check_args=lambda schema, args: None),
             definitions={},
             make_dispatcher=make,
             started_at=STARTED_AT,
