@@ -24,7 +24,7 @@ class Plan:
     starts: int
 
 
-FULL = Plan(rounds=5, calls=10_000, longest=100_000, starts=9)
+FULL = Plan(rounds=3, calls=10_000, longest=100_000, starts=9)
 QUICK = Plan(rounds=2, calls=2_000, longest=10_000, starts=3)
 
 

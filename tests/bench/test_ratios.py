@@ -6,7 +6,8 @@ and is measured once more before it fails.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from statistics import median
 from time import thread_time
@@ -20,8 +21,11 @@ ROUNDS = 3
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    gc.freeze()  # as `pawl` does: what pytest has loaded is no part of the run
+    yield
+    gc.unfreeze()
 
 
 async def judged(measure: Callable[[], Awaitable[float]], *, least: float = 0.0, most: float = float("inf")) -> None:
@@ -80,7 +84,7 @@ async def test_a_fan_out_leaves_the_event_loop_room() -> None:
                 await runs.live(engine, workflows.fan(2_048), concurrency=256)
             return pulse.longest_cpu_s / (thread_time() - began)
 
-        await judged(share, most=0.25)
+        await judged(share, most=0.35)
 
 
 async def test_pending_calls_take_little_memory() -> None:
