@@ -119,12 +119,19 @@ class Child:
         # body an object literal goes on with a comma or a brace. After a function's body in the middle of a conditional
         # come an operator or a colon, never these two. So what parses in both is a function's body. The throw keeps the
         # first from running anything; the outer function gives each workflow `args` of its own.
-        try:
-            self._context.eval(f'{lines}throw"parsed";({{async main(){{"use strict";{body}\n}}}})')
-        except self._engine.JSException as error:
-            if not str(error).startswith("parsed\n"):
-                self._reject(code, error)
-                return
+        mended = 0
+        while True:
+            try:
+                self._context.eval(f'{lines}throw"parsed";({{async main(){{"use strict";{body}\n}}}})')
+            except self._engine.JSException as error:
+                if str(error).startswith("parsed\n"):
+                    break
+                line = _line_in(error) - offset
+                better = _with_semicolon(body, line) if line > mended and "expecting ';'" in str(error) else None
+                if better is None:
+                    self._reject(code, error)
+                    return
+                body, mended = better, line
         try:
             self._codes[code] = self._context.eval(
                 f'{lines}1?function(args){{return 1?async function(){{"use strict";{body}\n}}:0}}:0'
@@ -137,10 +144,8 @@ class Child:
     def _reject(self, code: int, error: Exception) -> None:
         if kind := self._limit_in(error):
             raise Dies(kind, "")
-        message, _, rest = str(error).partition("\n")
-        line = rest.rpartition("<input>:")[2].split(":")[0].strip()
-        number = int(line) if line.isdecimal() else 0
-        self._send(framing.REJECTED, framing.u32(code), framing.u32(number), message.encode("utf-8", "replace")[:4000])
+        message = str(error).partition("\n")[0].encode("utf-8", "replace")[:4000]
+        self._send(framing.REJECTED, framing.u32(code), framing.u32(_line_in(error)), message)
 
     def _run(self, payload: bytes) -> None:
         code = self._codes[framing.read_u32(payload, 0)]
@@ -238,6 +243,28 @@ class Child:
         kind, payload = data[4], bytes(data[5:end])
         del data[:end]
         return kind, payload
+
+
+def _line_in(error: Exception) -> int:
+    """The engine's line of a syntax error, or 0."""
+    line = str(error).partition("\n")[2].rpartition("<input>:")[2].split(":")[0].strip()
+    return int(line) if line.isdecimal() else 0
+
+
+def _with_semicolon(source: str, line: int) -> str | None:
+    """`source` with a semicolon in front of the `await` that starts `line`; None when the line starts otherwise.
+
+    The engine of `quickjs` reads the word after an arrow function as if it still stood inside: `await` there is a name,
+    and what follows it an error. The semicolon is the one that the language would insert.
+    """
+    lines = source.split("\n")
+    if not 0 < line <= len(lines):
+        return None
+    text = lines[line - 1]
+    if not text.lstrip().startswith("await"):
+        return None
+    lines[line - 1] = ";" + text
+    return "\n".join(lines)
 
 
 def blank_export(source: str) -> str:

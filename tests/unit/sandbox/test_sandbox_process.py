@@ -187,6 +187,31 @@ async def test_S14_text_that_parses_only_because_of_its_wrapper_is_refused_and_d
 @pytest.mark.parametrize(
     "source",
     [
+        "const f = () => { return 1 }\nawait null\nreturn f()",
+        "const f = () => 1\nawait null\nreturn f()",
+        "const f = () => 1\n  await f()\nconst g = (x) => x\nawait g(1)\nreturn g(f())",
+        "let f\nf = (x) => x\nawait f(1)\nreturn f(1)",
+        "const o = { f: () => 1 }\nawait o\nreturn o.f()",
+        "function f() { return 1 }\nawait f()\nreturn f()",
+    ],
+)
+async def test_S01_await_after_an_arrow_function_needs_no_semicolon(source: str) -> None:
+    assert await end_of(source) == ["end", True, 1]
+
+
+async def test_S06_await_where_it_cannot_stand_keeps_its_line() -> None:
+    sandbox = Sandbox.spawn(LIMITS, LIBRARY)
+    try:
+        with pytest.raises(CompileError) as caught:
+            await sandbox.compile(1, "const f = () => 1\nawait f()\nconst g = () => {\n  await f()\n}\n")
+        assert caught.value.line == 4
+    finally:
+        await sandbox.close()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "return 1 // a comment at the end",
         "\ufeffreturn 1",
         "#!/usr/bin/env pawl\nreturn 1",
