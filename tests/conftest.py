@@ -18,9 +18,33 @@ settings.load_profile("pawl")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pawl")
     group.addoption("--soak", action="store_true", help="run the tests marked soak too: hours")
+    group.addoption("--always-replay", action="store_true", help="every run dies after each delivery and is resumed")
     group.addoption(
         "--require-model", action="store_true", help="tests with the embedded model fail, not skip, when it is missing"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--always-replay"):
+        from support.harness import ALWAYS_REPLAY
+
+        ALWAYS_REPLAY.is_on = True
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A suite that never resumed anything has shown nothing."""
+    if session.config.getoption("--always-replay"):
+        from support.harness import ALWAYS_REPLAY
+
+        if ALWAYS_REPLAY.resumes == 0 and exitstatus == 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.config.getoption("--always-replay"):
+        from support.harness import ALWAYS_REPLAY
+
+        terminalreporter.write_line(f"{ALWAYS_REPLAY.resumes} resumes by --always-replay; 0 is a failure")
 
 
 def pytest_report_header() -> str:

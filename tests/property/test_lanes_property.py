@@ -51,6 +51,13 @@ def test_random_operations_soak(block: int) -> None:
         _random_life(random.Random(seed), seed)
 
 
+OPERATIONS = [
+    *["ask"] * 5,
+    *["give"] * 5,
+    *["open", "drop", "end", "end", "wake", "settle", "use", "after", "after", "join"],
+]
+
+
 def _random_life(rnd: random.Random, seed: int) -> None:
     lanes = CheckedLanes()
     next_lane, next_id = 1, 1
@@ -60,13 +67,10 @@ def _random_life(rnd: random.Random, seed: int) -> None:
     ended: set[int] = set()
     promises: list[int] = []
     try:
-        for _ in range(rnd.randint(5, 60)):
+        for _ in range(rnd.randint(10, 120)):
             lane = rnd.randrange(next_lane)
-            match rnd.choice(
-                ["open", "ask", "ask", "ask", "give", "give", "give", "drop", "end", "end", "join", "wake"]
-                + ["settle", "use", "after"]
-            ):
-                case "open" if next_lane < 30:
+            match rnd.choice(OPERATIONS):
+                case "open" if next_lane < 20:
                     n = rnd.randint(1, 3)
                     lanes.open(next_lane, n, lane, positions.get(lane, 0))
                     positions[lane] = positions.get(lane, 0) + 1

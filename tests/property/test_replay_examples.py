@@ -104,7 +104,7 @@ const first = await agent('first');
 const all = await parallel(Array.from({ length: 100 }, (_, i) => () => agent('part ' + i)));
 return await agent('sum ' + all.filter((x) => x !== null).length)"""
     asked = Asked()
-    world = World(answers=asked)
+    world = World(answers=asked, counts_failures=True)
     done = await world.run(text, nulls=lambda prompt: prompt == "part 41")
     assert done.is_completed
     assert len(asked.take()) == 101
@@ -114,7 +114,7 @@ return await agent('sum ' + all.filter((x) => x !== null).length)"""
 
 
 async def test_kept_failures_are_delivered_again() -> None:
-    world = World()
+    world = World(counts_failures=True)
     text = "return await parallel([() => agent('a'), () => agent('b')])"
     first = await world.run(text, nulls=lambda prompt: prompt == "a")
     assert first.result[0] is None
@@ -134,7 +134,7 @@ async def test_what_waited_for_a_call_that_ran_again_runs_again_though_the_answe
 
 async def test_cache_rerun_asks_anew_in_each_resume() -> None:
     text = "await parallel([() => agent('a', { cache: 'rerun' }), () => agent('b')]); return 1"
-    world, asked = await run_once(text)
+    world, asked = await run_once(text, counts_failures=True)
     assert asked.take() == ["a", "b"]
     await world.run(text)
     assert asked.take() == ["a"]

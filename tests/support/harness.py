@@ -4,7 +4,8 @@ A `World` is one run with all its versions. Answers come in an order that a seed
 run is killed where a seed says. An agent's answer depends on its prompt and on `label`, in which generated programs
 carry what they really waited for: a label is in no key, so nothing that is under test helps it to find its record.
 
-`ALWAYS_REPLAY` (pytest --always-replay) makes `World.run` stop after every delivery of something new and resume.
+`ALWAYS_REPLAY` (pytest --always-replay) makes `World.run` die after the first new delivery, resume, die after the
+second, and so on to the end.
 """
 
 from __future__ import annotations
@@ -238,11 +239,13 @@ class World:
         children: Mapping[str, str] | None = None,
         journal: Journal | None = None,
         spawn: Callable[[], Any] | None = None,
+        counts_failures: bool = False,
     ) -> None:
         """
         Args:
             answers: what an agent says, from its prompt and the label of the request.
             children: texts of child workflows by name.
+            counts_failures: the test counts calls that every resume asks again, so that --always-replay must not add any.
 
         `asked_again` collects calls that run though a record of an earlier version says that they succeeded (I3).
         """
@@ -251,6 +254,7 @@ class World:
         self.children = dict(children or {})
         self.clock = TickingClock()
         self.versions = 0
+        self.counts_failures = counts_failures
         self.succeeded: set[bytes] = set()
         self.asked_again: list[str] = []
         self._nulls: Callable[[str], bool] | None = None
@@ -287,32 +291,26 @@ class World:
         `retire` picks records as --rerun does, `nulls` prompts that get no answer this time.
         """
         self._nulls = nulls
-        if ALWAYS_REPLAY.is_on and kill is None:
-            while True:
-                done = await self._version(
-                    text,
-                    kill=Kill("live", 2),
-                    chances=chances,
-                    policy=policy,
-                    keep_failures=keep_failures,
-                    foreign=foreign,
-                    one_by_one=one_by_one,
-                    retire=retire,
-                )
-                if done.status != "killed":
-                    return done
-                retire = None
-                ALWAYS_REPLAY.resumes += 1
-        return await self._version(
-            text,
-            kill=kill,
-            chances=chances,
-            policy=policy,
-            keep_failures=keep_failures,
-            foreign=foreign,
-            one_by_one=one_by_one,
-            retire=retire,
-        )
+        stops, live = 1, 0
+        is_stopping = ALWAYS_REPLAY.is_on and kill is None and not self.counts_failures
+        while True:
+            stops += 1
+            done = await self._version(
+                text,
+                kill=Kill("live", stops) if is_stopping else kill,
+                chances=chances,
+                policy=policy,
+                keep_failures=keep_failures,
+                foreign=foreign,
+                one_by_one=one_by_one,
+                retire=retire,
+            )
+            live += done.live
+            if done.status != "killed" or not is_stopping:
+                done.live = live
+                return done
+            retire, foreign = None, None
+            ALWAYS_REPLAY.resumes += 1
 
     async def _version(
         self,
@@ -393,6 +391,7 @@ class World:
                 self._points["delivery"] += 1
                 self._points["live"] += first is not None and not first.is_reused
                 if self._kill.point in ("delivery", "live") and self._points[self._kill.point] == self._kill.n:
+                    await writer.flush()  # what was settled by now is not what this kill takes away
                     raise Killed(self._kill.point)
             await deliver(items, stop_on_request=stop_on_request)
 
