@@ -104,7 +104,10 @@ async def test_S23_null_when_it_ran_out_of_time(project: Project) -> None:
         ),
         ("isolation: 'vm'", "agent() option 'isolation' must be 'worktree', not \"vm\""),
         ("schema: 'x'", "agent() option 'schema' must be a JSON Schema object, not \"x\""),
-        ("timeoutMinutes: -1", "agent() option 'timeoutMinutes' must be a number of minutes above 0, at most 525600, not -1"),
+        (
+            "timeoutMinutes: -1",
+            "agent() option 'timeoutMinutes' must be a number of minutes above 0, at most 525600, not -1",
+        ),
         (
             "retry: {attempts: 0}",
             "agent() option 'retry' must be {attempts: 1 to 1000, backoffSeconds: 0 to 86400}, not {\"attempts\":0}",

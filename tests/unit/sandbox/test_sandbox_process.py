@@ -1,5 +1,4 @@
 """The host's side: turns, chunks, compile errors, lines, and children that lie."""
-# ruff: noqa: E501 - scripts and messages stand in one line
 
 from __future__ import annotations
 
