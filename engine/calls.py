@@ -69,9 +69,15 @@ def _thrown(error: bytes) -> bytes:
         {
             "name": data.get("kind", "Error"),
             "code": data.get("code", "error"),
-            "message": data.get("message", "") + (f" {hint}" if hint else ""),
+            "message": _sentences(data.get("message", ""), hint),
         }
     )
+
+
+def _sentences(message: str, hint: str | None) -> str:
+    if not hint:
+        return message
+    return f"{message} {hint}" if message.endswith((".", "!", "?", ":")) else f"{message}. {hint}"
 
 
 def _full(row: SettlementRow, value: bytes) -> bytes:

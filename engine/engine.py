@@ -29,9 +29,10 @@ from engine.options import UNSET, ResumeOptions, RunOptions, RunResult
 from engine.ports import Journal
 from engine.project import keep_out_of_git
 from engine.replay import ReplayPlan
-from engine.run import Ending, Masks
+from engine.run import Ending
 from engine.settings import Settings
 from engine.setup import Checked, Effective
+from engine.telling import Masks
 from engine.values import (
     NO_USAGE,
     CallKind,

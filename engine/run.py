@@ -10,25 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Protocol
 
 import orjson
 
-from engine.calls import OpenCall, delivery, short
+from engine.calls import OpenCall, delivery
 from engine.controls import Mailbox
 from engine.dispatch import Dispatcher, Settled
 from engine.errors import EngineBug, PawlError, ScriptError
 from engine.events import (
-    CallProgressed,
-    CallRequested,
-    CallSettled,
-    CallStarted,
     Event,
-    Logged,
     PhaseStarted,
     RunStatusChanged,
 )
@@ -43,6 +37,7 @@ from engine.ports import Clock, Writer
 from engine.positions import SourceText
 from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse, is_sample
 from engine.tally import Tally
+from engine.telling import Masks, Teller
 from engine.values import (
     AgentDefinition,
     AttemptRow,
@@ -50,7 +45,6 @@ from engine.values import (
     CallRow,
     Control,
     DeliveryRow,
-    EventRow,
     Json,
     Outcome,
     RunStatus,
@@ -68,12 +62,6 @@ MOST_BYTES = 4 << 20
 """Text in one frame of deliveries."""
 SLICE_S = 0.005
 """How long the loop may work through one chunk's operations before others get a turn."""
-
-
-class Masks(Protocol):
-    """What the loop needs of `engine.masking.Masker`."""
-
-    def mask_json(self, value: Json) -> tuple[Json, Sequence[object]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +129,6 @@ class RunLoop:
         self._masker = masker
         self._loader = loader
         self._definitions = definitions
-        self._emit = emit
         self._answers = answers
         self._default_backend = default_backend
         self._timers_wait = timers_wait
@@ -165,7 +152,6 @@ class RunLoop:
         self._must_flush = False
         self._numbers = 0
         self._positions = 0
-        self._events = 0
         self._finished: ops.Finished | None = None
         self._wanted: RunStatus | None = None
         self._failure: Exception | None = None
@@ -173,6 +159,7 @@ class RunLoop:
         self._mailbox = Mailbox(writer, urgent=self._urgent, arrived=self._wake.set, failed=self.fail)
         self._slice_began = 0.0
         self.tally = Tally()
+        self._teller = Teller(writer, clock, masker, self.tally, emit)
         self.dispatcher = make_dispatcher(self)
         self._appliers: dict[type, Callable[..., None]] = {
             ops.Call: self._requested,
@@ -202,7 +189,7 @@ class RunLoop:
 
     def told_to(self, emit: Callable[[Event], None] | None) -> None:
         """Who gets the events from now on; for None they are not even made."""
-        self._emit = emit
+        self._teller.emit = emit
 
     def fail(self, error: Exception) -> None:
         """The journal or the lease is lost: stop, and write nothing more."""
@@ -276,12 +263,12 @@ class RunLoop:
         is_waiting = self.dispatcher.only_questions()
         if is_waiting:
             self._writer.mark(RunStatus.WAITING)
-            self._tell(RunStatusChanged("waiting", self._clock.now_ms(), "for a person"))
+            self._teller.keep(RunStatusChanged("waiting", self._clock.now_ms(), "for a person"))
         self._wake.clear()
         await self._wake.wait()
         if is_waiting:
             self._writer.mark(RunStatus.RUNNING)
-            self._tell(RunStatusChanged("running", self._clock.now_ms()))
+            self._teller.keep(RunStatusChanged("running", self._clock.now_ms()))
 
     def _stuck(self) -> Ending | None:
         """Whether there is nothing to wait for in this process: a pause that is complete, or only questions left."""
@@ -384,8 +371,7 @@ class RunLoop:
         if hits:
             self.warn(f"A secret in a request of {op.kind}() was masked.", code="masked")
         definition = self._definitions.get(str(content["agentType"])) if "agentType" in content else None
-        text = None if definition is None else orjson.dumps(definition).decode()
-        key = call_key(op.kind, content, text)
+        key = call_key(op.kind, content, None if definition is None else definition.text)
         history = self._lanes.history(op.lane)
         occurrence = self._plan.occurrence(key, history)
         decision = self._plan.decide(
@@ -421,6 +407,7 @@ class RunLoop:
             is_reused=isinstance(decision, Reuse),
             settlement=decision.record.settlement if isinstance(decision, Reuse) else None,
         )
+        path = self._lanes.path(op.lane)
         self._open[op.id] = call
         self._by_call[number] = call
         self._by_number[self._numbers] = call
@@ -429,7 +416,7 @@ class RunLoop:
                 number,
                 self._numbers,
                 op.kind,
-                self._lanes.path(op.lane),
+                path,
                 key,
                 history,
                 occurrence,
@@ -445,12 +432,8 @@ class RunLoop:
             self._take_over(call)
         self.tally.requested(call)
         if self._explainer is not None:
-            path = self._lanes.path(op.lane)
             self._explainer.add(call, path, content, decision, key=key, cause=self._lanes.cause(op.lane))
-        if self._emit is not None:
-            shown = label or short(content)
-            path = self._lanes.path(op.lane)
-            self._emit(CallRequested(call.number, op.kind, shown, phase, path, self._clock.now_ms()))
+        self._teller.requested(call, content, phase=phase, lane=path)
 
     def _take_over(self, call: OpenCall) -> None:
         """A record of another run becomes one of this run's: with its place in the order, at no cost."""
@@ -472,8 +455,8 @@ class RunLoop:
         self._handed.append(call.call)
         self._lanes.delivered(call.lane, call.handle, call.hash, ran_as=0 if call.is_reused else call.number)
         self.tally.delivered(call)
-        if self._emit is not None and call.is_reused:
-            self._emit(_settled_event(call, row))
+        if call.is_reused:
+            self._teller.settled(call, row)
 
     def _withdrawn(self, op: ops.Withdrawn) -> None:
         """The script takes calls back: whatever runs for them stops; nothing of them is delivered (S36)."""
@@ -500,17 +483,14 @@ class RunLoop:
         self._lanes.join(op.first)
 
     def _phase(self, op: ops.Phase) -> None:
-        self._tell(PhaseStarted(self.mask(op.title), self._clock.now_ms()))
+        self._teller.keep(PhaseStarted(self._teller.mask(op.title), self._clock.now_ms()))
 
     def _said(self, op: ops.Said) -> None:
-        text, hits = self._masker.mask_json(op.text)
-        if hits:
-            text = str(text)
-        file_line = self._line(op.line)
+        line = self._line(op.line)
         if op.level == "warning":
-            self.warn(str(text), code=op.code, line=file_line)
+            self.warn(op.text, code=op.code, line=line)
         else:
-            self._tell(Logged(str(text), self._clock.now_ms(), level=op.level, line=file_line))
+            self._teller.said(op.level, op.text, line=line)
 
     def _end_of_script(self, op: ops.Finished) -> None:
         self._finished = op
@@ -521,11 +501,12 @@ class RunLoop:
         """An attempt goes on record before its backend is called."""
         self._writer.add(row, then)
         call = self._by_call.get(row.call)
-        if call is not None and not call.is_started:
+        if call is None:
+            return
+        if not call.is_started:
             call.is_started = True
             self.tally.started(call)
-        if self._emit is not None and call is not None:
-            self._emit(CallStarted(call.number, row.attempt, row.backend, row.model, row.started_at))
+        self._teller.started(call, row)
 
     def settled(self, done: Settled) -> None:
         """A call ended. Called from the event loop, where nobody would see an error: the run must."""
@@ -577,10 +558,8 @@ class RunLoop:
         self._writer.add(row, partial(self._committed, call, row))
 
     def _committed(self, call: OpenCall, row: SettlementRow) -> None:
-        """Only what is durable is told: who was told that a call is done may rely on it."""
         self._in_commit -= 1
-        if self._emit is not None:
-            self._emit(_settled_event(call, row))
+        self._teller.settled(call, row)
         if call.handle in self._open:
             self._plan.committed(call.handle)
         else:
@@ -595,20 +574,7 @@ class RunLoop:
         if "question" in body:
             known.is_asked = True
             self._wake.set()
-        if self._emit is None:
-            return
-        waiting = body.get("waiting")
-        tokens, tool = body.get("tokens"), body.get("tool")
-        self._emit(
-            CallProgressed(
-                known.number,
-                self._clock.now_ms(),
-                tokens=tokens if isinstance(tokens, int) else None,
-                tool=str(tool) if tool else None,
-                waiting=str(waiting) if waiting else None,
-                question=known.content if known.kind is CallKind.ASK else None,
-            )
-        )
+        self._teller.progressed(known, body)
 
     # ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -635,7 +601,6 @@ class RunLoop:
                 call=first.number,
                 line=self._line(first.line),
             )
-            self.tally.degrade("not_awaited")
         if ending.status is RunStatus.COMPLETED or ending.thrown is not None:
             for call in left:
                 self._open.pop(call.handle, None)
@@ -648,7 +613,7 @@ class RunLoop:
     def _urgent(self, message: Control) -> None:
         is_pause = message.kind == "pause"
         self.want(RunStatus.PAUSED if is_pause else RunStatus.CANCELLED)
-        self._tell(RunStatusChanged("pausing" if is_pause else "cancelling", self._clock.now_ms()))
+        self._teller.keep(RunStatusChanged("pausing" if is_pause else "cancelling", self._clock.now_ms()))
 
     def _obey(self, message: Control) -> str | None:
         """Carries out a control message that names a call; None keeps an answer until its question is asked."""
@@ -679,9 +644,6 @@ class RunLoop:
             return f"{error.code}: {error.message}"
         return "ok"
 
-    def mask(self, text: str) -> str:
-        return str(self._masker.mask_json(text)[0])
-
     def sources(self) -> dict[int, SourceText]:
         """The texts of this version by their code number, for places in them."""
         return self._sources | self._loader.sources()
@@ -696,15 +658,10 @@ class RunLoop:
         return line if code == self._script.code else None
 
     def warn(self, text: str, *, code: str | None, call: int | None = None, line: int | None = None) -> None:
-        if code in ("swallowed_error", "dependency_failed"):
-            self.tally.degrade(code)
-        self._tell(Logged(text, self._clock.now_ms(), level="warning", code=code, call=call, line=line))
+        self._teller.warn(text, code=code, call=call, line=line)
 
-    def _tell(self, event: Event) -> None:
-        self._events += 1
-        self._writer.add(EventRow(self._events, event.kind, self._clock.now_ms(), orjson.dumps(event.to_json())))
-        if self._emit is not None:
-            self._emit(event)
+    def mask(self, text: str) -> str:
+        return self._teller.mask(text)
 
     def _forget(self, call: OpenCall) -> None:
         self._by_number.pop(call.number, None)
@@ -716,20 +673,4 @@ def _deadlock() -> ScriptError:
         "The script waits for something that can never come: no agent, timer or question is pending.",
         code="deadlock",
         hint="Look for a promise that nothing resolves, or a lock that nobody gives back.",
-    )
-
-
-def _settled_event(call: OpenCall, row: SettlementRow) -> CallSettled:
-    meta = orjson.loads(row.meta) if row.meta else {}
-    return CallSettled(
-        call.number,
-        str(row.outcome),
-        row.settled_at,
-        reused=call.is_reused,
-        reason=row.reason,
-        model=row.model,
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        cost_usd=row.cost_usd,
-        duration_ms=int(meta.get("duration_ms", 0)),
     )

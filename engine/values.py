@@ -101,6 +101,12 @@ class AgentDefinition:
     tools: tuple[str, ...] | None = None
     source: str = "built in"
 
+    @property
+    def text(self) -> str:
+        """What of it can change an answer: its part of a call's key. Not where it came from: another machine's path."""
+        tools = "default" if self.tools is None else ",".join(self.tools)
+        return f"{self.name}\n{self.model or ''}\n{tools}\n{self.prompt}"
+
 
 @dataclass(frozen=True, slots=True)
 class AgentRequest:

@@ -32,10 +32,11 @@ from engine.options import ResumeOptions, RunOptions, RunResult
 from engine.permissions import NotPermitted
 from engine.ports import Clock, Writer
 from engine.replay import ReplayPlan, ResumePlan
-from engine.run import Ending, Masks, RunLoop
+from engine.run import Ending, RunLoop
 from engine.run import Script as RunScript
 from engine.settings import Settings
 from engine.setup import Checked, Effective
+from engine.telling import Masks
 from engine.values import (
     NO_USAGE,
     CallKind,

@@ -289,8 +289,12 @@ async def test_S26_another_run_takes_its_records_over_at_no_cost(project: Projec
     assert (await project.replay(other.run_id)).result == other.result
 
 
-async def test_S26_what_sample_made_is_reused_only_by_sample(project: Project) -> None:
-    first = await project.run("return await agent('x')", backend="sample")
+async def test_S26_what_sample_made_is_reused_only_by_sample(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "no key at all")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")  # nobody answers there
+    first = await project.run("return await agent('x', {retry: {attempts: 1}})", backend="sample")
     again = await project.resume(first.run_id, backend="openai:nobody", how=ResumeOptions(explain=True))
     assert again.agents["reused"] == 0
     assert again.explained[0].reason == "sample"
