@@ -289,9 +289,7 @@ async def test_S26_another_run_takes_its_records_over_at_no_cost(project: Projec
     assert (await project.replay(other.run_id)).result == other.result
 
 
-async def test_S26_what_sample_made_is_reused_only_by_sample(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_S26_what_sample_made_is_reused_only_by_sample(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "no key at all")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")  # nobody answers there
     first = await project.run("return await agent('x', {retry: {attempts: 1}})", backend="sample")
