@@ -9,6 +9,7 @@ The one place that catches everything (`except Exception`): no traceback reaches
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -20,12 +21,17 @@ from engine.cli.streams import OutputLost, mute, secure_descriptors
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 """Ctrl-C in a command that drives no run. One that drives a run exits 5 (`resume` goes on) or, before it started, 2."""
 
+GARBAGE_THRESHOLD = 20_000
+"""New objects between two collections, 700 by default. What imports and runs make mostly stays: looking at it so often
+finds nothing and costs 4 µs a call."""
+
 STARTS_A_SCRIPT = ("run", "resume", "replay", "simulate")
 
 
 def main() -> NoReturn:
     """The console script. Never returns, never shows a traceback."""
     secure_descriptors()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     code = run(sys.argv[1:])
     _leave(code)
 
