@@ -114,12 +114,13 @@ class TestScripts:
         path.write_bytes(data)
         self.refused(pawl, str(path), message.format(path=path))
 
-    def test_typescript_is_a_syntax_error_with_its_place(self, pawl: Pawl) -> None:
-        done = pawl("run", pawl.script("const x: number = 1\nreturn x\n"), *SAMPLE)
-        assert done.code == 2
-        first, line, caret = done.err.splitlines()[:3]
-        assert "test.js:2:" in first and "yntax error" in first
-        assert (line, caret.strip("^ ")) == ("const x: number = 1", "")
+    def test_S01_typescript_is_named_with_its_place(self, pawl: Pawl) -> None:
+        script = pawl.script("const x: number = 1\nreturn x\n")
+        done = pawl("run", script, *SAMPLE)
+        first, line, caret, hint = done.err.splitlines()
+        assert (done.code, line, caret.rstrip("^")) == (2, "const x: number = 1", " " * 7)
+        assert first.startswith(f"Error: {script}:2:8: This looks like TypeScript. ")
+        assert hint.startswith("Hint: Scripts are plain JavaScript: ")
 
     def test_S14_one_byte_too_many(self, pawl: Pawl) -> None:
         text = HEAD + "return 1//"
