@@ -258,6 +258,12 @@ class Lanes:
             self._lanes[first + i] = outer
             self._close(lane)
             lane.log = outer.log
+            if lane.joins:  # still open: from here on joins of the outer lane, found again when that one joins
+                for at, inner in lane.joins.items():
+                    for below in inner:
+                        below.outer = outer
+                    outer.joins = outer.joins or {}
+                    outer.joins[at] = inner
         for lane in closing:
             # A join that is still open inside a slot goes on, with nothing of its own yet.
             if lane not in own:

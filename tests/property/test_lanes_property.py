@@ -65,6 +65,7 @@ def _random_life(rnd: random.Random, seed: int) -> None:
     positions: dict[int, int] = {}
     pending: list[tuple[int, int]] = []
     ended: set[int] = set()
+    needed: set[int] = set()  # a node starts while the join of those that it needs is open
     promises: list[int] = []
     try:
         for _ in range(rnd.randint(10, 120)):
@@ -90,6 +91,7 @@ def _random_life(rnd: random.Random, seed: int) -> None:
                     lanes.withdrawn(where)
                 case "end" if lane and lane not in ended:
                     ended.add(lane)
+                    needed.add(lane)
                     lanes.ended(lane, rnd.randrange(next_lane))
                 case "join" if joins:
                     first, n = joins.pop(rnd.randrange(len(joins)))
@@ -97,6 +99,7 @@ def _random_life(rnd: random.Random, seed: int) -> None:
                         lanes.cancelled(first)
                     lanes.join(first)
                     ended.update(range(first, first + n))
+                    needed.difference_update(range(first, first + n))
                 case "wake" if lane and lane not in ended:
                     lanes.woken(lane, rnd.randrange(next_lane))
                 case "settle":
@@ -105,8 +108,8 @@ def _random_life(rnd: random.Random, seed: int) -> None:
                     next_id += 1
                 case "use" if promises:
                     lanes.used(rnd.choice(promises), lane)
-                case "after" if lane and lane not in ended and ended:
-                    lanes.after(lane, [rnd.choice(sorted(ended))])
+                case "after" if lane and lane not in ended and needed:
+                    lanes.after(lane, [rnd.choice(sorted(needed))])
             lanes.history(rnd.randrange(next_lane))
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}") from None
