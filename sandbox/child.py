@@ -60,6 +60,10 @@ def main() -> None:
     os._exit(0)
 
 
+MEMORY_IS_GONE = (["null"], ["InternalError"], ["InternalError", "null"], ["InternalError:", "null"])
+"""The words of an error for which there was no memory left: without its message, or without itself."""
+
+
 class Child:
     """One engine and what it has compiled."""
 
@@ -220,7 +224,7 @@ class Child:
         text = str(error)
         if isinstance(error, self._engine.StackOverflow):
             return "stack"
-        if "out of memory" in text or text.strip() == "null":
+        if "out of memory" in text or text.split() in MEMORY_IS_GONE:
             return "memory"
         if text.startswith("InternalError: interrupted"):
             return "cpu"
