@@ -94,6 +94,10 @@ class Sandbox:
     def pid(self) -> int:
         return self._worker.pid
 
+    def out_of_memory(self) -> SandboxDied:
+        """What to say of a script that ended with the engine's own error for a refused allocation."""
+        return deaths.of_kind("memory", self._limits)
+
     @property
     def info(self) -> SandboxInfo:
         """Which engine, and what confines it. Known once `booted`, or the first `compile`, has returned."""

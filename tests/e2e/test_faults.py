@@ -12,6 +12,7 @@ from support.pawl import COMMAND, HEAD, Pawl
 
 SAMPLE = ("--backend", "sample")
 MIB = 1 << 20
+MEMORY = "The script used more memory than the limit of 256 MiB (setting sandbox.memory_bytes = 268435456)"
 
 
 @pytest.fixture
@@ -151,6 +152,8 @@ class TestScriptsThatMisbehave:
                 "(setting sandbox.cpu_turn_s = 1)",
                 30,
             ),
+            ("const a = []; while (true) a.push(new Array(1e5).fill(1))\n", "sandbox_memory", MEMORY, 30),
+            ("const a = []; while (true) a.push('x'.repeat(1e6) + a.length)\n", "sandbox_memory", MEMORY, 30),
             (
                 "await new Promise(() => {})\n",
                 "deadlock",
@@ -174,7 +177,18 @@ class TestScriptsThatMisbehave:
                 30,
             ),
         ],
-        ids=["loop", "microtasks", "deadlock", "function", "bigint", "cycle", "surrogate", "50 MB"],
+        ids=[
+            "loop",
+            "microtasks",
+            "one large object too many",
+            "many small objects",
+            "deadlock",
+            "function",
+            "bigint",
+            "cycle",
+            "surrogate",
+            "50 MB",
+        ],
     )
     def test_ends_with_one_clear_error(self, pawl: Pawl, body: str, code: str, message: str, most_s: float) -> None:
         (pawl.folder / ".pawl" / "config.toml").write_text("[sandbox]\ncpu_turn_s = 1.0\n")
