@@ -274,6 +274,12 @@ def test_every_guarantee_names_a_test_that_exists() -> None:
     assert wrong == []
 
 
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    """Without packages below tests/, two files of one name cannot be collected together."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in names if names.count(name) > 1] == []
+
+
 def rules() -> list[str]:
     return re.findall(r"^\| (S\d\d) \|", (ROOT / "docs/scripts.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
 
