@@ -126,6 +126,8 @@ Op: TypeAlias = (
 )
 
 KINDS = frozenset({"agent", "timer", "check", "ask", "readFile", "writeFile", "glob", "exists"})
+MOST_ID = 1 << 53
+"""Up to here each whole number of JavaScript has a successor."""
 LEVELS = frozenset({"info", "notice", "warning"})
 
 
@@ -190,7 +192,8 @@ class Decoder:
         return value
 
     def _new_id(self, value: object) -> int:
-        if type(value) is not int or not self._last_id < value <= self._last_id + 1_000_000:
+        # Promises of the script take numbers too: there may be any number between two calls.
+        if type(value) is not int or not self._last_id < value <= MOST_ID:
             raise _no("a call id out of order")
         self._last_id = value
         return value

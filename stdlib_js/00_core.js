@@ -49,6 +49,7 @@ globalThis.__pawl = (() => {
   // Array.prototype sees none of it). `drain` takes 256 at a time, so that a fan-out of ten thousand does not become one
   // message that stops everything else.
   const MOST_AT_ONCE = 256;
+  const nativeJoin = Array.prototype.join;
   let first = null;
   let last = null;
   const emit = (text) => {
@@ -58,13 +59,13 @@ globalThis.__pawl = (() => {
     last = link;
   };
   const drain = () => {
-    let text = "[";
+    const texts = [];
     for (let n = 0; n < MOST_AT_ONCE && first !== null; n++) {
-      text += n === 0 ? first.text : "," + first.text;
+      define(texts, n, first.text);
       first = first.next;
     }
     if (first === null) last = null;
-    return text + "]";
+    return "[" + apply(nativeJoin, texts, [","]) + "]";
   };
 
   // An Error as the contract wants it (S24): real, with name, message and a stable code.
@@ -92,6 +93,7 @@ globalThis.__pawl = (() => {
   const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
   const nativeCharCodeAt = String.prototype.charCodeAt;
   const charCodeAt = (text, i) => apply(nativeCharCodeAt, text, [i]);
+  const nativeSlice = String.prototype.slice;
   const nativeTest = RegExp.prototype.exec;
   // Halves of characters: the one without the other is no Unicode, and no JSON for the host. By the engine's own matcher,
   // at a tenth of the time that a loop takes, for a prompt of megabytes with one emoji in it.
@@ -114,6 +116,14 @@ globalThis.__pawl = (() => {
     return out;
   }
 
+  // Text for people has an end; what is longer belongs in a file or in the result.
+  const MOST_IN_A_LINE = 65536;
+  const MOST_IN_A_TITLE = 1000;
+  const cut = (text, most) =>
+    clean(text.length > most ? apply(nativeSlice, text, [0, most]) + " … (" + text.length + " characters)" : text);
+  const line = (text) => cut(text, MOST_IN_A_LINE);
+  const title = (text) => cut(text, MOST_IN_A_TITLE);
+
   const NativeString = String;
   const describe = (value) => {
     if (!isObject(value)) {
@@ -134,8 +144,8 @@ globalThis.__pawl = (() => {
   const errorText = (value) => {
     const d = describe(value);
     return (
-      '{"name":' + quote(clean(d.name)) + ',"message":' + quote(clean(d.message)) + ',"code":' + quote(clean(d.code)) +
-      ',"stack":' + quote(clean(d.stack)) + "}"
+      '{"name":' + quote(title(d.name)) + ',"message":' + quote(line(d.message)) + ',"code":' + quote(title(d.code)) +
+      ',"stack":' + quote(line(d.stack)) + "}"
     );
   };
 
@@ -143,17 +153,27 @@ globalThis.__pawl = (() => {
   // stringify recurses without a check), and asks no prototype but for toJSON, which scripts rely on for Date and URL.
   // The host's own reader and writer go to 254.
   const MOST_DEEP = 200;
+  // `up` is the place of the array or object that holds the value, `up.key` where in it; null for the root.
+  const pathOf = (place) => {
+    let path = "";
+    for (let at = place; at !== null && path.length < 300; at = at.up) {
+      path = (typeof at.key === "number" ? "[" + at.key + "]" : "." + brief(at.key)) + path;
+    }
+    return (path.length < 300 ? "$" : "…") + path;
+  };
+  const brief = (key) => (key.length > 100 ? apply(nativeSlice, key, [0, 100]) + "…" : key);
+  const LONG = 4096;
   const toJson = (root) => {
-    const above = [];
-    const write = (given, path, depth) => {
+    const write = (given, up) => {
       let value = given;
-      if (typeof value === "object" && value !== null && typeof value.toJSON === "function") {
-        value = apply(value.toJSON, value, [path]);
+      if (typeof value === "object" && value !== null) {
+        const own = value.toJSON;
+        if (typeof own === "function") value = apply(own, value, [up === null ? "" : "" + up.key]);
       }
       switch (typeof value) {
         case "string":
           if (hasLoneSurrogate(value)) {
-            throw typeError("JSON cannot hold the lone surrogate in the string at " + path, "not_json");
+            throw typeError("JSON cannot hold the lone surrogate in the string at " + pathOf(up), "not_json");
           }
           return quote(value);
         case "number":
@@ -165,44 +185,62 @@ globalThis.__pawl = (() => {
         case "object":
           break;
         default:
-          throw typeError("JSON cannot hold the " + typeof value + " at " + path, "not_json");
+          throw typeError("JSON cannot hold the " + typeof value + " at " + pathOf(up), "not_json");
       }
       if (value === null) return "null";
       if (isPromise(value)) {
-        throw typeError("The value at " + path + " is a promise that nobody awaited. Write `await` before it.", "not_json");
+        throw typeError("The value at " + pathOf(up) + " is a promise that nobody awaited. Write `await` before it.", "not_json");
       }
-      if (depth > MOST_DEEP) throw typeError("The value at " + path + " is nested deeper than " + MOST_DEEP, "not_json");
-      for (let i = 0; i < depth; i++) {
-        if (above[i] === value) throw typeError("The value at " + path + " contains itself", "not_json");
+      const here = { __proto__: null, up, value, key: 0 };
+      let depth = 0;
+      for (let at = up; at !== null; at = at.up) {
+        if (at.value === value) throw typeError("The value at " + pathOf(up) + " contains itself", "not_json");
+        if (++depth > MOST_DEEP) throw typeError("The value at " + pathOf(up) + " is nested deeper than " + MOST_DEEP, "not_json");
       }
-      define(above, depth, value);
+      // In parts: `text += more` copies the whole text in the engine of 2021.
+      const parts = [];
       let text = "";
       if (isArray(value)) {
+        text = "[";
         for (let i = 0; i < value.length; i++) {
-          text += (i ? "," : "") + (write(value[i], path + "[" + i + "]", depth + 1) ?? "null");
+          here.key = i;
+          text += (i ? "," : "") + (write(value[i], here) ?? "null");
+          if (text.length > LONG) {
+            define(parts, parts.length, text);
+            text = "";
+          }
         }
-        text = "[" + text + "]";
+        text += "]";
       } else {
+        let isFirst = true;
         const keys = apply(nativeKeys, undefined, [value]);
         for (let i = 0; i < keys.length; i++) {
           const key = keys[i];
-          const member = write(value[key], path + "." + key, depth + 1);
-          if (member !== undefined) text += (text ? "," : "") + quote(clean(key)) + ":" + member;
+          here.key = key;
+          const member = write(value[key], here);
+          if (member === undefined) continue;
+          text += (isFirst ? "{" : ",") + quote(clean(key)) + ":" + member;
+          isFirst = false;
+          if (text.length > LONG) {
+            define(parts, parts.length, text);
+            text = "";
+          }
         }
-        text = "{" + text + "}";
+        text = isFirst ? "{}" : text + "}";
       }
-      define(above, depth, undefined);
-      return text;
+      if (parts.length === 0) return text;
+      define(parts, parts.length, text);
+      return apply(nativeJoin, parts, [""]);
     };
-    return write(root, "$", 0);
+    return write(root, null);
   };
   const nativeKeys = Object.keys;
 
   return {
     __proto__: null,
     apply, charCodeAt, clean, construct, create, define, describe, drain, emit, errorText, hasLoneSurrogate,
-    isArray, isError, isFinite, isInteger, isObject, isPromise, makeArray, makeError, NativePromise, ownKeys, parse, quote,
-    safeMap, setPrototypeOf, toJson, typeError,
+    isArray, isError, isFinite, isInteger, isObject, isPromise, line, makeArray, makeError, NativePromise, ownKeys, parse, quote,
+    safeMap, setPrototypeOf, title, toJson, typeError,
     // What 90_main.js fills in for the child process: start, settle, step, made.
     config: null,
   };

@@ -1,7 +1,7 @@
 // Calls: what a script asks the host for. A call is a line in the queue, a place in `pending`, and a promise.
 ((core) => {
   "use strict";
-  const { apply, charCodeAt, clean, emit, makeError, makePromise, nextId, parse, quote, setPrototypeOf } = core;
+  const { apply, charCodeAt, emit, makeError, makePromise, nextId, parse, quote, setPrototypeOf, title } = core;
   const pending = core.safeMap();
   let made = 0;
 
@@ -43,7 +43,7 @@
     const phase = options?.phase ?? lane.group.phase;
     const text =
       '["c",' + id + "," + lane.id + ',"' + kind + '",' + content +
-      "," + (label === undefined ? "null" : quote(clean(label))) + "," + (phase === null ? "null" : quote(clean(phase))) +
+      "," + (label === undefined ? "null" : quote(title(label))) + "," + (phase === null ? "null" : quote(title(phase))) +
       "," + (options?.line ?? 0) + "," + (options?.full ? "true" : "false") + "]";
     lane.calls ??= core.safeMap();
     try {

@@ -1,7 +1,7 @@
 // log(), phase(), console, budget: what a script says and may ask about itself (S40, S41, S43).
 ((core) => {
   "use strict";
-  const { apply, clean, define, emit, quote } = core;
+  const { define, emit, quote } = core;
 
   const NativeString = String;
   const show = (value) => {
@@ -16,12 +16,8 @@
       return typeof value === "symbol" || typeof value === "bigint" ? NativeString(value) : "[" + error.message + "]";
     }
   };
-  const slice = String.prototype.slice;
-  const MOST_CHARACTERS = 65536; // a line for people; what is longer belongs in a file or in the result
   const say = (level, text, code) => {
-    const long = text.length > MOST_CHARACTERS;
-    const line = long ? apply(slice, text, [0, MOST_CHARACTERS]) + " … (" + text.length + " characters)" : text;
-    emit('["l","' + level + '",' + quote(clean(line)) + "," + (code ? quote(code) : "null") + "," + core.callLine() + "]");
+    emit('["l","' + level + '",' + quote(core.line(text)) + "," + (code ? quote(code) : "null") + "," + core.callLine() + "]");
   };
   const makeLog = (level) => function log(...values) {
     let text = "";
@@ -34,7 +30,7 @@
   const phase = function phase(title) {
     if (typeof title !== "string" || title === "") throw core.typeError('phase() needs a title: phase("Review")');
     core.lane.group.phase = title;
-    emit('["p",' + quote(clean(title)) + "]");
+    emit('["p",' + quote(core.title(title)) + "]");
   };
 
   // What a script sees of its caps is logical, like its clock: the usage of what was delivered to it so far.

@@ -1,0 +1,247 @@
+"""Scripts that turn on our own standard library, over the real engine: patched built-ins, values that lie, texts without
+end, a stack that ends inside a primitive. Each run ends as its script says, or with an error that says what is wrong;
+never with a frame that the host refuses, a lost join or a hang."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.runs import Project
+
+from engine.values import RunStatus
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+async def fate(project: Project, body: str, **given: Any) -> tuple[str | None, str]:
+    """(code, message) of a run that must fail."""
+    result = await project.run(body, **given)
+    assert result.status is RunStatus.FAILED, result.result
+    assert result.error is not None
+    return result.error["code"], result.error["message"]
+
+
+THE_SAME = """
+  const four = await parallel([() => agent('one', {label: 'L', schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}}),
+    async () => { await sleep(5); return await agent('two') }, () => 3, () => { throw 4 }], {concurrency: 2});
+  const piped = await pipeline(['x', 'y'], (item) => agent(item), (answer, item, i) => item + i);
+  const won = await race([() => agent('r'), () => new Promise(() => {})]);
+  const graph = await dag([{id: 'a'}, {id: 'b', dependsOn: ['a']}], (node, ready) => agent(node.id + (ready.a ? 1 : 0)));
+  let lost = 'nothing';
+  try { await race([() => { throw 1 }, () => { throw 2 }]) } catch (error) { lost = error.errors[0] + ',' + error.errors[1] }
+  const failed = await parallel([() => { throw 7 }], {settle: true});
+  log('said', {a: [1]}); phase('P');
+  return {four, piped, won, graph, lost, failed}
+"""
+
+PATCHES = {
+    "members_of_every_object": """
+      const names = ['i', 't', 'u', 'v', 'e', 'own', 'fits', 'expected', 'attempts', 'name', 'message', 'code', 'fields', 'receive', 'text', 'next', 'then0', 'isDecided'];
+      for (let n = 0; n < names.length; n++) Object.defineProperty(Object.prototype, names[n], {__proto__: null, value: {message: 'not mine'}, writable: true, configurable: true});
+    """,
+    "setters_on_every_object": """
+      const names = ['i', 't', 'lane', 'call', 'promise', 'left', 'ok', 'value', 'error', 'label', 'phase', 'full', 'place', 'at', 'key', 'up'];
+      for (let n = 0; n < names.length; n++) Object.defineProperty(Object.prototype, names[n], {__proto__: null, set() { throw new Error('set') }, configurable: true});
+    """,
+    "places_of_every_array": "for (let n = 0; n < 9; n++) Object.defineProperty(Array.prototype, n, {__proto__: null, set() { throw new Error('set') }, get() { return 'mine' }, configurable: true});",
+    "every_object_iterable": "Object.prototype[Symbol.iterator] = function* () { yield 'mine' };",
+    "iteration_of_arrays": "Array.prototype[Symbol.iterator] = () => { throw new Error('mine') };",
+    "next_of_iterators": "Object.getPrototypeOf([][Symbol.iterator]()).next = () => { throw new Error('mine') };",
+    "classes_that_know_nobody": "for (const C of [Error, Promise, Promise.prototype.constructor]) Object.defineProperty(C, Symbol.hasInstance, {value() { throw new Error('mine') }, configurable: true});",
+    "no_error": "globalThis.Error = 5; globalThis.TypeError = 6; globalThis.AggregateError = 7;",
+    "no_methods": """
+      const {ownKeys} = Reflect;
+      const none = (target) => { const keys = ownKeys(target); for (let n = 0; n < keys.length; n++) if (keys[n] !== 'constructor') try { target[keys[n]] = undefined } catch {} };
+      const all = [Array, String, Number, Function, RegExp, Map, Set, Promise, Date];
+      for (let n = 0; n < all.length; n++) { none(all[n].prototype); none(all[n]) } // from here on, `await` is what is left of promises
+      none(JSON); none(Math); none(Reflect); none(Object);
+    """,
+    "evil_methods": """
+      const evil = function () { throw new Error('mine') };
+      Promise.prototype.then = Promise.prototype.catch = Promise.prototype.finally = Promise.resolve = evil;
+      Map.prototype.get = Map.prototype.set = Map.prototype.has = Map.prototype.delete = Map.prototype.forEach = evil;
+      Array.prototype.push = Array.prototype.map = Array.prototype.forEach = Array.prototype.join = Array.from = evil;
+      Function.prototype.call = Function.prototype.apply = Function.prototype.bind = evil;
+      JSON.parse = JSON.stringify = Reflect.apply = Object.keys = Object.defineProperty = Object.setPrototypeOf = evil;
+      RegExp.prototype.exec = RegExp.prototype.test = String.prototype.slice = String.prototype.indexOf = String.prototype.charCodeAt = evil;
+    """,
+    "no_globals": "const {agent, parallel, pipeline, race, dag, sleep, log, phase, Promise} = globalThis; const keys = Reflect.ownKeys(globalThis); for (let n = 0; n < keys.length; n++) try { delete globalThis[keys[n]] } catch {}",
+    "the_class_of_our_promises": "const ours = Object.getPrototypeOf(agent('probe')); delete ours.constructor; ours.then = () => { throw new Error('mine') };",
+}
+
+
+@pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES.keys())
+async def test_S08_patched_built_ins_change_no_call_join_or_result(project: Project, patch: str) -> None:
+    expected = await project.value(THE_SAME)
+    patched = await project.run(patch + THE_SAME)
+    assert patched.error is None, patched.error
+    assert patched.result == expected
+    assert '{"a":[1]}' in project.logs[-1]
+    assert (await project.replay(patched.run_id)).result == expected
+
+
+LIES = {
+    "label": ("agent('x', {get label() { return n++ ? {} : 'ok' }})", None),
+    "phase": ("agent('x', {get phase() { return n++ ? 7 : 'ok' }})", None),
+    "schema_is_a_date": ("agent('x', {schema: new Date(0)})", "agent() option 'schema' must be a JSON Schema object, not \"1970-01-01T00:00:00.000Z\""),
+    "schema_is_nothing": ("agent('x', {schema: {toJSON() {}}})", "agent() option 'schema' must be a JSON Schema object, not object"),
+    "schema_is_a_list": ("agent('x', {schema: {toJSON: () => [1]}})", "agent() option 'schema' must be a JSON Schema object, not [1]"),
+    "retry_is_text": ("agent('x', {retry: {toJSON: () => 'x'}})", "agent() option 'retry' must be {attempts: 1 to 1000, backoffSeconds: 0 to 86400}, not \"x\""),
+    "attempts_change": ("agent('x', {retry: {get attempts() { return n++ > 1 ? 'x' : 1 }}})", "agent() option 'retry' must be {attempts: 1 to 1000, backoffSeconds: 0 to 86400}, not {\"attempts\":\"x\"}"),
+    "tools_change": ("agent('x', {tools: new Proxy(['a'], {get: (t, k) => k === '0' && n++ ? 5 : t[k]})})", "agent() option 'tools' must be an array of tool names, not [5]"),
+    "attempts_without_end": ("agent('x', {retry: {attempts: 1e300}})", "agent() option 'retry' must be {attempts: 1 to 1000, backoffSeconds: 0 to 86400}, not {\"attempts\":1e+300}"),
+    "minutes_without_end": ("agent('x', {timeoutMinutes: 1e308})", "agent() option 'timeoutMinutes' must be a number of minutes above 0, at most 525600, not 1e+308"),
+    "sleep_without_end": ("sleep(1e300)", "sleep() needs milliseconds from 0 to 3153600000000 (100 years), not 1e+300"),
+    "choices": ("ask('q', {choices: Object.assign([1], {toJSON: () => 5})})", "ask() option 'choices' must be an array with at least one entry, not 5"),
+    "default_is_nothing": ("ask('q', {default: {toJSON() {}}})", "ask() option 'default' must be a value, not object"),
+    "path_changes": ("workflow({get scriptPath() { return n++ ? {} : 'gone.js' }}).catch((error) => error.code)", None),
+    "symbol_option": ("parallel([], {[Symbol('s')]: 1})", None),
+    "length": ("parallel(new Proxy([], {get: (t, k) => k === 'length' ? n++ ? 1e9 : 0 : t[k]}))", None),
+    "length_is_text": ("parallel(new Proxy([], {get: (t, k) => k === 'length' ? 'x' : t[k]}))", "parallel() got an array without a length"),
+    "node_without_end": ("dag([{get id() { return n++ ? 5 : 'a' }}], () => 1)", None),
+    "needs_a_symbol": ("dag([{id: 'a', dependsOn: [Symbol('s')]}], () => 1)", "dag() node 'a' depends on symbol, which is no node"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), LIES.values(), ids=LIES.keys())
+async def test_S08_what_reads_differently_each_time_is_read_once_or_refused(
+    project: Project, call: str, message: str | None
+) -> None:
+    body = (
+        f"let n = 0; try {{ await {call}; return null }} catch (error) {{ return error.name + ': ' + error.message }}"
+    )
+    assert await project.value(body) == (None if message is None else "TypeError: " + message)
+
+
+async def test_S08_arrays_that_change_while_their_entries_run_change_nothing(project: Project) -> None:
+    body = """
+      const nodes = [{id: 'a'}, {id: 'b', dependsOn: ['a']}];
+      const thunks = [() => agent('one'), () => agent('two')];
+      const items = ['x', 'y'];
+      const empty = (list, value) => { list.length = 0; return value };
+      return [
+        Object.keys(await dag(nodes, async (node) => empty(nodes, await agent(node.id)))),
+        (await parallel([async () => empty(thunks, await thunks[0]()), ...thunks], {concurrency: 1})).length,
+        await pipeline(items, async (item) => empty(items, item), (_, item) => item, {concurrency: 1}),
+      ]
+    """
+    assert await project.value(body) == [["a", "b"], 3, ["x", "y"]]
+
+
+async def test_S08_a_getter_that_throws_leaves_the_lane_where_it_was(project: Project) -> None:
+    body = """
+      const bad = (first) => Object.defineProperty([first, 0], 1, {get() { throw new Error('bad') }});
+      const caught = [];
+      for (const start of [() => parallel(bad(() => 1)), () => pipeline(bad(1), (x) => agent('never')), () => race(bad(() => 1)), () => dag(bad({id: 'a'}), () => 1)]) {
+        try { await start() } catch (error) { caught.push(error.message) }
+      }
+      await agent('after');
+      return caught
+    """
+    result = await project.run(body)
+    assert result.result == ["bad"] * 4
+    assert [e.lane for e in project.events if e.kind == "call_requested"] == [""]
+
+
+THROWN = {
+    "toJSON_of_nothing": ("throw {toJSON() {}}", "Error: a value that is not JSON"),
+    "revoked": ("const {proxy, revoke} = Proxy.revocable({}, {}); revoke(); throw proxy", "Error: a value that is not JSON"),
+    "symbol": ("throw Symbol('s')", "Error: a symbol"),
+    "evil_getters": ("throw {get message() { throw 1 }, get name() { throw 1 }, get stack() { throw 1 }, get code() { throw 1 }}", None),
+    "half_a_character": ("throw new Error('\\ud83d')", "Error: \N{REPLACEMENT CHARACTER}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "message"), THROWN.values(), ids=THROWN.keys())
+async def test_S08_whatever_is_thrown_ends_the_run_as_the_scripts_error(
+    project: Project, body: str, message: str | None
+) -> None:
+    code, told = await fate(project, body)
+    assert code == "script_threw"
+    assert message is None or told == message
+
+
+async def test_S08_log_takes_what_nothing_else_takes(project: Project) -> None:
+    body = "const {proxy, revoke} = Proxy.revocable({}, {}); revoke(); log(proxy); log([proxy]); log(1n, Symbol('s')); log({get a() { throw 1 }}); return 1"
+    assert await project.value(body) == 1
+    assert project.logs[0].startswith("[") and "proxy" in project.logs[0]
+    assert len(project.logs) == 4
+
+
+async def test_S08_a_stack_that_ends_inside_a_primitive_leaves_frames_and_joins_right(project: Project) -> None:
+    body = """
+      const dive = (start) => { const f = () => { try { start() } catch {} return 1 + f() }; try { f() } catch (error) { return error.name } };
+      const ends = [() => parallel([() => 1]).catch(() => 0), () => pipeline([1], (x) => x), () => race([() => 1]).catch(() => 0), () => dag([{id: 'a'}], () => 1), () => log('deep')].map(dive);
+      const after = await parallel([() => agent('a'), () => race([() => agent('b'), () => agent('c')])]);
+      return [new Set(ends).size, after.length, after.includes(null)]
+    """
+    assert await project.value(body) == [1, 2, False]
+
+
+async def test_S08_a_stack_that_ends_inside_agent_makes_no_call_by_halves(project: Project) -> None:
+    body = """
+      const f = (n) => { if (n < 300) agent('p' + n).catch(() => 0); return 1 + f(n + 1) };
+      const won = await race([async () => { try { f(0) } catch {} try { const g = () => { try { agent('deep') } catch {} return 1 + g() }; g() } catch {} await new Promise(() => {}) }, async () => 'won']);
+      return [won, typeof await agent('after')]
+    """
+    result = await project.run(body, max_agents=100_000)
+    assert (result.error, result.result) == (None, ["won", "string"])
+
+
+async def test_S08_deep_nesting_is_an_error_with_its_place(project: Project) -> None:
+    nest = "let s = {type: 'object'}; for (let i = 0; i < 5000; i++) s = {properties: {a: s}};"
+    told = await project.value(
+        nest
+        + "try { await agent('x', {schema: s}) } catch (error) { return [error.name, error.code, error.message.length < 500] }"
+    )
+    assert told == ["TypeError", "not_json", True]
+    code, message = await fate(project, "let s = 1; for (let i = 0; i < 5000; i++) s = [s]; return s")
+    assert code == "result_not_json"
+    assert message.startswith("The value at …[0][0]") and message.endswith("is nested deeper than 200")
+
+
+async def test_S08_joins_nested_far_deeper_than_the_stack_are_cancelled_together(project: Project) -> None:
+    body = """
+      const f = async (n) => { await 0; return n ? parallel([() => f(n - 1)]) : (Math.random(), agent('deep')) };
+      return race([() => f(3000), async () => { await agent('a'); return 'won' }])
+    """
+    assert await project.value(body) == "won"
+
+
+async def test_S06_a_name_with_digits_is_not_a_line(project: Project) -> None:
+    await project.run("const o = {'GET:7'() { log('here') }};\nreturn o['GET:7']()")
+    lines = [e.line for e in project.events if e.kind == "log"]
+    assert lines in ([2], [3])  # of the function's own line, or where the engine has none, of its call
+
+
+async def test_S08_long_texts_for_people_are_cut(project: Project) -> None:
+    body = "await agent('x', {label: 'L'.repeat(5e6), phase: 'P'.repeat(5e6)}); phase('Q'.repeat(5e6)); log('m'.repeat(5e6)); throw new Error('e'.repeat(5e6))"
+    code, message = await fate(project, body)
+    assert (code, len(message)) == ("script_threw", len("Error: ") + 65536 + len(" … (5000000 characters)"))
+    titles = [e.title for e in project.events if e.kind == "phase"]
+    assert titles == ["Q" * 1000 + " … (5000000 characters)"]
+    assert max(len(line) for line in project.logs) < 66_000
+
+
+async def test_S15_a_structured_result_of_ten_megabytes_takes_less_than_a_turn(project: Project) -> None:
+    body = (
+        "const a = []; for (let i = 0; i < 80000; i++) a.push({path: 'src/file' + i, text: 'x'.repeat(90)}); return a"
+    )
+    began = time.monotonic()
+    assert len(await project.value(body)) == 80_000
+    assert time.monotonic() - began < 30
+
+
+async def test_S20_a_long_prompt_with_one_emoji_takes_less_than_a_turn(project: Project) -> None:
+    assert "Sample answer" in await project.value("return agent('😀' + 'a'.repeat(5 << 20))")
+
+
+async def test_S10_a_million_promises_between_two_calls_are_no_attack(project: Project) -> None:
+    body = "const pause = Array.from({length: 6}, (_, i) => agent('p' + i)); await agent('a'); for (let turn = 0; turn < 6; turn++) { for (let i = 0; i < 180000; i++) new Promise(() => {}); await pause[turn] } return await agent('b')"
+    assert "Sample answer" in await project.value(body)
