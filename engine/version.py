@@ -306,10 +306,7 @@ def error_of(ending: Ending, checked: Checked, loop: RunLoop) -> PawlError | Non
     if thrown["code"].startswith("limit_"):
         return LimitReached(loop.mask(thrown["message"]), code=thrown["code"])
     place = checked.place(thrown["stack"], loop.sources())
-    if (thrown["name"], thrown["message"]) == (
-        "InternalError",
-        "out of memory",
-    ):  # one that ended nothing but the script
+    if (thrown["name"], thrown["message"]) == ("InternalError", "out of memory"):
         return ScriptError(str(checked.sandbox.out_of_memory()), code="sandbox_memory", **place)
     if thrown["code"] in ("not_json", "result_too_large"):
         code = "result_not_json" if thrown["code"] == "not_json" else "result_too_large"
