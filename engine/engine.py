@@ -239,7 +239,10 @@ class Engine:
         try:
             deliveries = [call for row in await self.journal.deliveries(run_id, base.version) for call in row.calls]
             plan = ReplayPlan(
-                await self.journal.calls(run_id, base.version), deliveries, await self.journal.records(run_id)
+                await self.journal.calls(run_id, base.version),
+                deliveries,
+                await self.journal.records(run_id),
+                has_ended=base.end is not None and base.end.status in (RunStatus.COMPLETED, RunStatus.FAILED),
             )
             loads = {row.ref: row for row in await self.journal.loads(run_id, base.version)}
             begin = self._begin(run_id, first.started_at, checked, effective, self._masker(), base.args)

@@ -52,6 +52,10 @@ class Execute(NamedTuple):
     like: Record | None
 
 
+class EndOfRecord(Exception):
+    """A replay has come to where the recorded version was cut off."""
+
+
 class Batch(NamedTuple):
     """Deliveries that may go to the sandbox in one frame, in this order."""
 
@@ -289,7 +293,16 @@ class ResumePlan:
 class ReplayPlan:
     """Follows one version of a run exactly. Every request must be the recorded one, in the recorded order (I4)."""
 
-    def __init__(self, calls: Sequence[CallRow], deliveries: Iterable[int], records: Iterable[Record]) -> None:
+    def __init__(
+        self,
+        calls: Sequence[CallRow],
+        deliveries: Iterable[int],
+        records: Iterable[Record],
+        *,
+        has_ended: bool = True,
+    ) -> None:
+        """`has_ended`: the script came to its end then. A version that was cut off may have lost its last requests."""
+        self._has_ended = has_ended
         self._calls = calls
         self._deliveries = list(deliveries)
         self._records = {record.call: record for record in records}
@@ -317,6 +330,8 @@ class ReplayPlan:
     ) -> Reuse:
         number = self._next_call + 1
         if number > len(self._calls):
+            if not self._has_ended:
+                raise EndOfRecord
             raise ReplayDiffers(
                 f"Request {number} was not made in the recorded run, which ended after {len(self._calls)} requests.",
                 call=number,

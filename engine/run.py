@@ -23,7 +23,6 @@ from engine.dispatch import Dispatcher, Settled
 from engine.errors import EngineBug, PawlError, ScriptError
 from engine.events import (
     Event,
-    PhaseStarted,
     RunStatusChanged,
 )
 from engine.executors import Job
@@ -35,7 +34,7 @@ from engine.lanes import Lanes
 from engine.loading import Loader
 from engine.ports import Clock, Writer
 from engine.positions import SourceText
-from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse, is_sample
+from engine.replay import Batch, EndOfRecord, Execute, ReplayPlan, ResumePlan, Reuse, is_sample
 from engine.tally import Tally
 from engine.telling import Masks, Teller
 from engine.values import (
@@ -248,6 +247,8 @@ class RunLoop:
                     return ending
                 else:
                     await self._wait()
+        except EndOfRecord:
+            return Ending(RunStatus.INTERRUPTED)
         except SandboxDied as death:
             return Ending(RunStatus.FAILED, error=ScriptError(str(death), code=f"sandbox_{death.kind}"))
         except ops.HostileFrame as frame:
@@ -483,14 +484,10 @@ class RunLoop:
         self._lanes.join(op.first)
 
     def _phase(self, op: ops.Phase) -> None:
-        self._teller.keep(PhaseStarted(self._teller.mask(op.title), self._clock.now_ms()))
+        self._teller.phase(op.title)
 
     def _said(self, op: ops.Said) -> None:
-        line = self._line(op.line)
-        if op.level == "warning":
-            self.warn(op.text, code=op.code, line=line)
-        else:
-            self._teller.said(op.level, op.text, line=line)
+        self._teller.said(op.level, op.text, code=op.code, line=self._line(op.line))
 
     def _end_of_script(self, op: ops.Finished) -> None:
         self._finished = op

@@ -8,7 +8,7 @@ import pytest
 from support.journals import call_row, settlement_row
 
 from engine.errors import ReplayDiffers
-from engine.replay import Batch, Execute, ReplayPlan, ResumePlan, Reuse, is_reusable
+from engine.replay import Batch, EndOfRecord, Execute, ReplayPlan, ResumePlan, Reuse, is_reusable
 from engine.values import Record
 
 NONE = bytes(32)
@@ -143,3 +143,9 @@ def test_a_replay_takes_back_what_a_frame_did_not_deliver() -> None:
     plan.undelivered(batch, 1)
     assert plan.next_batch(9) == Batch([13, 11], False)
     assert plan.left == 0
+
+
+def test_I4_a_version_that_was_cut_off_ends_where_its_record_does() -> None:
+    plan = ReplayPlan([], [], [], has_ended=False)
+    with pytest.raises(EndOfRecord):
+        plan.decide(b"k" * 32, b"h" * 32, 0, handle=1)
