@@ -205,6 +205,9 @@ class Engine:
             backends = setup.open_backends(effective, self.settings)
             new = _new_version(source, checked, given, effective, self._clock.now_ms())
             retired = await self._to_retire(run_id, how.rerun)
+            # Read before the lease is taken: a damaged run is refused without another version of it.
+            before = await self.journal.run_info(run_id)
+            records = await self.journal.records(run_id)
             writer = await self.journal.resume_run(run_id, new)
         except BaseException:
             await checked.sandbox.close()
@@ -214,7 +217,8 @@ class Engine:
                 await writer.retire(retired)
             info = await self.journal.run_info(run_id)
             begin = self._begin(run_id, first.started_at, checked, effective, masker, new.args)
-            begin.records = await self.journal.records(run_id)
+            is_unchanged = writer.version == before.versions + 1 and not retired
+            begin.records = records if is_unchanged else await self.journal.records(run_id)
             if how.explain:
                 begin.before = await self.journal.calls(run_id, base.version)
             begin.paid, begin.agents, begin.active_ms = info.paid, info.agents, info.active_ms

@@ -54,7 +54,7 @@ def as_pawl_error(error: Exception, arguments: Sequence[str] = ()) -> PawlError:
 
 def for_people(error: PawlError, out: Output) -> str:
     """`Error: …`, the excerpt of a script where there is one, and what to do."""
-    lines = [out.paint("Error:", "red", "bold", on_error=True) + " " + printable(error.message)]
+    lines = [out.paint("Error:", "red", "bold", on_error=True) + " " + printable(error.message.removeprefix("Error: "))]
     if excerpt := error.fields.get("excerpt"):
         lines += [printable(str(excerpt))]
     if error.hint:
