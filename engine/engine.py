@@ -282,6 +282,8 @@ class Engine:
         """
         run_id, _ = split_reference(run)
         info = await self.journal.run_info(run_id)
+        if call is not None:
+            await self._check_call(info, kind, call)
         if info.status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED):
             raise RunStateError(
                 f"Run {run_id} has ended: it is {info.status}.",
@@ -289,8 +291,6 @@ class Engine:
                 hint=f"`pawl resume {run_id}` goes on with it.",
                 run_id=run_id,
             )
-        if call is not None:
-            await self._check_call(info, kind, call)
         sent = await self.journal.send_control(run_id, kind, call, value)
         if not await self.journal.is_driven(run_id):
             return f"Nobody drives run {run_id} now: `{kind}` takes effect when it is resumed."
