@@ -20,10 +20,16 @@ from engine.events import (
     CallStarted,
     Event,
     Logged,
+    PhaseStarted,
 )
 from engine.ports import Clock, Writer
 from engine.tally import Tally
 from engine.values import AttemptRow, CallKind, EventRow, Json, SettlementRow
+
+MOST_SAID = 100_000
+"""Log lines, phases and the library's warnings that one version of a run keeps: more than anybody reads."""
+MOST_SAID_CHARACTERS = 32 << 20
+"""The same, of their texts together: a script in a loop must not fill a disk with what it says."""
 
 
 class Masks(Protocol):
@@ -44,6 +50,9 @@ class Teller:
         self._masker = masker
         self._tally = tally
         self._kept = 0
+        self._said = 0
+        self._said_characters = 0
+        self._is_full = False
 
     def mask(self, text: str) -> str:
         return str(self._masker.mask_json(text)[0])
@@ -55,9 +64,31 @@ class Teller:
         if self.emit is not None:
             self.emit(event)
 
-    def said(self, level: str, text: str, *, line: int | None) -> None:
-        """A line of the script's log()."""
-        self.keep(Logged(self.mask(text), self._clock.now_ms(), level=level, line=line))
+    def said(self, level: str, text: str, *, code: str | None, line: int | None) -> None:
+        """A line of the script's log(), or a warning of the library (`code`) about what the script does."""
+        if code in WARNINGS_THAT_DEGRADE:
+            self._tally.degrade(code)
+        if self._has_room(text):
+            self.keep(Logged(self.mask(text), self._clock.now_ms(), level=level, code=code, line=line))
+
+    def phase(self, title: str) -> None:
+        if self._has_room(title):
+            self.keep(PhaseStarted(self.mask(title), self._clock.now_ms()))
+
+    def _has_room(self, text: str) -> bool:
+        """Whether the script's next line is kept. The first that is not leaves one warning in its place."""
+        if self._is_full:
+            return False
+        self._said += 1
+        self._said_characters += len(text)
+        self._is_full = self._said > MOST_SAID or self._said_characters > MOST_SAID_CHARACTERS
+        if self._is_full:
+            self.warn(
+                f"The script said more than {MOST_SAID:,} lines or {MOST_SAID_CHARACTERS >> 20} MiB with log() and "
+                "phase(); from here on its lines are neither shown nor kept. Write large output to a file.",
+                code="log_full",
+            )
+        return not self._is_full
 
     def warn(self, text: str, *, code: str | None, call: int | None = None, line: int | None = None) -> None:
         """A warning of ours; some make the run degraded."""

@@ -98,7 +98,11 @@ async def _fitted(schema: dict[str, Json], value: Json) -> tuple[Json, str | Non
             value = parse_json(value)
         except ValueError as error:
             return None, f"the answer is not JSON: {error}; give one JSON object and nothing else"
-    if len(orjson.dumps((schema, value))) > _QUICK_BYTES or b'"$ref"' in orjson.dumps(schema):
+    try:
+        size = len(orjson.dumps((schema, value)))
+    except TypeError as error:  # what was read may be nested deeper than can be written
+        return None, f"the answer cannot be written as JSON: {error}; nest it less deeply"
+    if size > _QUICK_BYTES or b'"$ref"' in orjson.dumps(schema):
         # A stranger's schema and answer may take seconds together; the event loop goes on meanwhile.
         return value, await asyncio.to_thread(lambda: Validator(schema).problem(value))
     return value, validator_for(schema).problem(value)

@@ -4,6 +4,8 @@ never with a frame that the host refuses, a lost join or a hang."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 from support.runs import Project
 
-from engine.values import RunStatus
+from engine.agents.sample import SampleBackend
+from engine.values import AgentAnswer, RunStatus, Usage
 
 
 @pytest.fixture
@@ -245,3 +248,89 @@ async def test_S20_a_long_prompt_with_one_emoji_takes_less_than_a_turn(project: 
 async def test_S10_a_million_promises_between_two_calls_are_no_attack(project: Project) -> None:
     body = "const pause = Array.from({length: 6}, (_, i) => agent('p' + i)); await agent('a'); for (let turn = 0; turn < 6; turn++) { for (let i = 0; i < 180000; i++) new Promise(() => {}); await pause[turn] } return await agent('b')"
     assert "Sample answer" in await project.value(body)
+
+
+async def test_S41_a_flood_of_lines_leaves_one_warning_and_a_run_that_goes_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.telling.MOST_SAID", 50)
+    body = "for (let i = 0; i < 1000; i++) { log('line ' + i); phase('phase ' + i) } await parallel([() => { throw 1 }]); agent('nobody waits'); return 1"
+    result = await project.run(body)
+    assert (result.result, result.degraded) == (1, True)
+    assert project.logs == [f"line {i}" for i in range(25)]
+    assert [e.title for e in project.events if e.kind == "phase"] == [f"phase {i}" for i in range(25)]
+    assert [e.code for e in project.events if e.kind == "log" and e.level == "warning"] == ["log_full", "not_awaited"]
+    assert project.warnings[0] == (
+        "The script said more than 50 lines or 32 MiB with log() and phase(); from here on its lines are neither shown "
+        "nor kept. Write large output to a file."
+    )
+    monkeypatch.setattr("engine.telling.MOST_SAID_CHARACTERS", 100)
+    await project.run("log('x'.repeat(60)); log('y'.repeat(60)); log('z'); return 1")
+    assert project.logs == ["x" * 60]
+
+
+async def test_S21_an_answer_nested_deeper_than_json_is_written_does_not_fit(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nested(*_: Any) -> AgentAnswer:
+        return AgentAnswer('{"a":' * 300 + "1" + "}" * 300, Usage())
+
+    monkeypatch.setattr(SampleBackend, "run", nested)
+    body = "try { await agent('x', {schema: {type: 'object'}}) } catch (error) { return error.message }"
+    assert (await project.value(body)).startswith(
+        "no answer fits the schema after 5 rounds: the answer cannot be written as JSON: Recursion limit reached; nest it less deeply"
+    )
+
+
+MANY = """
+  const out = [];
+  const note = (...values) => { out.push(values.join(' ')); log(...values) };
+  const number = () => Math.random().toFixed(6);
+  note(number(), Date.now(), new Date(2024, 0, 1).toISOString(), new Date('2024-01-01T10:00:00').getTime(), String(new Date(0)), new Date(0).toLocaleString());
+  try { null.x } catch (error) { note(error.message, error.stack) }
+  note([5, 1, 4, 2].sort(() => Math.random() - 0.5).join());
+  for (const ms of [5, 5, 0, 3]) setTimeout(() => note('timer', ms, number(), Date.now()), ms);
+  let open; const gate = new Promise((resolve) => { open = resolve });
+  const late = [];
+  const one = await parallel([
+    async () => { const a = await agent('a'); note('a', number(), Date.now()); const b = await agent('b after ' + a); open(b); note('b', number()); return b },
+    async () => { const b = await gate; note('gate', number()); return agent('c after ' + b) },
+    () => pipeline([1, 2, 3, 4], (n) => agent('p' + n), async (_, n) => { note('pipe', n, number(), Date.now()); await sleep(n); return agent('q' + n + number()) }),
+    () => race([() => agent('r1'), async () => { await agent('r2'); note('r2 first'); return agent('r2b') }, async () => { try { return await agent('r3') } catch (error) { note(error.code); return 'never' } }]).then((won) => { note('won', won, number()); return won }),
+    () => dag([{id: 'x'}, {id: 'y'}, {id: 'z', dependsOn: ['x', 'y']}], async (node, ready) => { const v = await agent(node.id + Object.keys(ready)); note('node', node.id, number(), Date.now()); return v }),
+    async () => { late.push((async () => { await agent('l1'); await agent('l2'); note('late', number(), Date.now()); return agent('l3') })()); return 'left' },
+  ]);
+  note('joined', number(), Date.now(), budget.spent(), budget.agents.spent());
+  const found = [];
+  for (let i = 0; i < 3; i++) { found.push(await Promise.race([agent('loop' + i), agent('other' + i)])); note(found[i], number()) }
+  const seen = new Map();
+  await parallel([1, 2, 3, 4, 5].map((i) => async () => { seen.set(i, await agent('m' + i)); note([...seen.keys()]) }));
+  await Promise.all(late); await sleep(20);
+  const after = await parallel(found.map((f, i) => async () => { await sleep(i % 2); return agent('f' + i + f) }), {concurrency: 2});
+  return {one, out, after, keys: [...seen.keys()], at: Date.now(), number: number()}
+"""
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 16, 1000])
+async def test_S13_replay_and_resume_see_what_the_run_saw_whatever_took_how_long(
+    project: Project, monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    answer = SampleBackend.run
+
+    async def slow(self: SampleBackend, *given: Any) -> Any:
+        await asyncio.sleep(chance.choice([0, 0.001, 0.004, 0.02]))
+        return await answer(self, *given)
+
+    monkeypatch.setattr(SampleBackend, "run", slow)
+    first = await project.run(MANY, concurrency=concurrency)
+    assert first.error is None
+    lines = project.logs
+    replayed = await project.replay(first.run_id)
+    assert (replayed.result, replayed.status) == (first.result, first.status)
+    again = await project.resume(first.run_id, MANY + "\n// edited")
+    assert again.result == first.result
+    assert [e.call for e in project.events if e.kind == "call_started"] == []
+    assert project.logs == lines
