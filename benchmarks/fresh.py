@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 PAWL = (sys.executable, "-m", "engine.cli.main")
@@ -57,8 +60,18 @@ def memory(calls: int) -> dict[str, float]:
     return found
 
 
+@cache
+def _byte_code() -> str:
+    """A folder for compiled modules, as every installed program has them, whatever the environment says."""
+    folder = tempfile.mkdtemp(prefix="pawl-bench-pyc-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    root = str(Path(__file__).resolve().parent.parent)
+    return {**kept, "PYTHONPATH": root, "PYTHONPYCACHEPREFIX": _byte_code()}
 
 
 async def _held(calls: int) -> tuple[float, float]:
