@@ -54,4 +54,7 @@
   for (const name of ["WeakRef", "FinalizationRegistry", "Atomics", "SharedArrayBuffer", "performance", "__date_clock"]) {
     delete globalThis[name];
   }
+  // Hooks of quickjs-ng into every stack, also into those that our own lines are read from. Taken away, they are plain
+  // properties that a script may set.
+  for (const name of ["prepareStackTrace", "stackTraceLimit"]) delete Error[name];
 })(globalThis.__pawl);

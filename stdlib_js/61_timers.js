@@ -5,7 +5,12 @@
   const { round } = Math;
   const MOST_MS = 100 * 365 * 86400000;
   const readMs = (name, ms) => {
-    const value = ms === undefined ? 0 : +ms;
+    let value = 0;
+    try {
+      if (ms !== undefined) value = +ms;
+    } catch {
+      value = NaN; // a BigInt, a Symbol, or an object that does not want to be a number
+    }
     if (!(value >= 0 && value <= MOST_MS)) throw typeError(name + "() needs milliseconds from 0 to " + MOST_MS + " (100 years), not " + core.brief(ms), "invalid_option");
     return round(value);
   };

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,24 @@ async def test_S13_replay_and_resume_see_what_the_run_saw_whatever_took_how_long
     assert again.result == first.result
     assert [e.call for e in project.events if e.kind == "call_started"] == []
     assert project.logs == lines
+
+
+@pytest.mark.parametrize("hook", ["() => ({})", "() => undefined", "() => { agent('again'); return '<input>:1' }"])
+async def test_S06_a_hook_into_stacks_moves_no_line(project: Project, hook: str) -> None:
+    hooks = f"Error.prepareStackTrace = {hook}; Error.stackTraceLimit = 0;\n"
+    await project.run(hooks + "log('here');\nawait agent('p', {bogus: 1})")
+    assert [e.line for e in project.events if e.kind == "log"] == [3, 4]
+
+
+@pytest.mark.parametrize("ms", ["1n", "Symbol('s')", "{valueOf() { throw 1 }}", "-1", "NaN", "'soon'"])
+async def test_S27_what_is_no_time_is_refused_by_name(project: Project, ms: str) -> None:
+    message = await project.value(f"try {{ await sleep({ms}) }} catch (error) {{ return error.message }}")
+    assert message.startswith("sleep() needs milliseconds from 0 to 3153600000000 (100 years), not ")
+
+
+async def test_S46_a_flood_of_calls_that_nobody_awaits_ends_with_the_limit_by_name(project: Project) -> None:
+    limits = replace(project.settings.sandbox, pending_calls=1000)
+    project.settings = replace(project.settings, sandbox=limits)
+    code, message = await fate(project, "for (let i = 0; i < 1001; i++) agent('p' + i); return 1")
+    assert (code, message) == ("sandbox_pending", "The script has more than 1,000 calls pending at once.")
+    assert await project.value("return 2") == 2
