@@ -49,6 +49,7 @@ globalThis.__pawl = (() => {
   // Array.prototype sees none of it). `drain` takes 256 at a time, so that a fan-out of ten thousand does not become one
   // message that stops everything else.
   const MOST_AT_ONCE = 256;
+  const MOST_TEXT_AT_ONCE = 4 << 20; // many long prompts together must not exceed what one message may hold
   const nativeJoin = Array.prototype.join;
   let first = null;
   let last = null;
@@ -60,8 +61,9 @@ globalThis.__pawl = (() => {
   };
   const drain = () => {
     const texts = [];
-    for (let n = 0; n < MOST_AT_ONCE && first !== null; n++) {
+    for (let n = 0, size = 0; n < MOST_AT_ONCE && size < MOST_TEXT_AT_ONCE && first !== null; n++) {
       define(texts, n, first.text);
+      size += first.text.length;
       first = first.next;
     }
     if (first === null) last = null;

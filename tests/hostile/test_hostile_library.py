@@ -356,3 +356,8 @@ async def test_S46_a_flood_of_calls_that_nobody_awaits_ends_with_the_limit_by_na
     code, message = await fate(project, "for (let i = 0; i < 1001; i++) agent('p' + i); return 1")
     assert (code, message) == ("sandbox_pending", "The script has more than 1,000 calls pending at once.")
     assert await project.value("return 2") == 2
+
+
+async def test_I5_many_long_prompts_at_once_are_more_than_one_message(project: Project) -> None:
+    body = "return (await parallel(Array.from({length: 170}, (_, i) => () => agent(i + 'x'.repeat(400_000))))).length"
+    assert await project.value(body) == 170
