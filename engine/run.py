@@ -403,7 +403,7 @@ class RunLoop:
             line=op.line,
             is_full=op.full,
             hash=decision.hash,
-            identity=call_identity(key, history, occurrence),
+            identity=b"" if isinstance(decision, Reuse) else call_identity(key, history, occurrence),
             attempts_before=decision.attempts_before if isinstance(decision, Execute) else 0,
             is_reused=isinstance(decision, Reuse),
             settlement=decision.record.settlement if isinstance(decision, Reuse) else None,

@@ -90,7 +90,8 @@ async def test_I3_a_resume_of_the_same_text_runs_only_what_did_not_succeed(seed:
 async def test_I4_batches_of_any_size_give_the_same_run(seed: int) -> None:
     rnd = random.Random(seed)
     program = random_program(rnd, is_open=seed % 2 == 1)
-    world = World(seed=seed, children=program.children())
+    # No further deaths by --always-replay: sizes of frames would decide where, and so how an open program goes on.
+    world = World(seed=seed, children=program.children(), counts_failures=True)
     await world.run(program.script(), kill=Kill("live", rnd.randint(1, 9)))
     edited = program.edited(rnd)
     seen = []
