@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
@@ -21,10 +21,7 @@ from engine.calls import OpenCall, delivery
 from engine.controls import Mailbox
 from engine.dispatch import Dispatcher, Settled
 from engine.errors import EngineBug, PawlError, ScriptError
-from engine.events import (
-    Event,
-    RunStatusChanged,
-)
+from engine.events import Event, RunStatusChanged
 from engine.executors import Job
 from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
@@ -80,7 +77,6 @@ class Ending:
     result: bytes | None = None
     error: PawlError | None = None
     thrown: dict[str, str] | None = None
-    waiting_for: list[tuple[int, str]] = field(default_factory=list)
 
 
 class RunLoop:
@@ -282,7 +278,7 @@ class RunLoop:
         asked = [c for c in self._open.values() if c.is_asked and c.settlement is None]
         if len(asked) < len(self._open) or any("default" in (c.content or {}) for c in asked):
             return None
-        return Ending(RunStatus.PAUSED, waiting_for=[(c.number, str((c.content or {}).get("question"))) for c in asked])
+        return Ending(RunStatus.PAUSED)
 
     async def _take_chunks(self) -> int:
         """Works through the chunks of one turn; returns how many deliveries the sandbox took."""
