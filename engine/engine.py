@@ -393,7 +393,9 @@ class Engine:
             )
         if kind == "answer" and row.kind != CallKind.ASK:
             raise RunStateError(
-                f"Call {call} of run {info.run_id} is no question: it is {row.kind}().", code="not_a_question"
+                f"Call {call} of run {info.run_id} is no question: it is {row.kind}().",
+                code="not_a_question",
+                hint=f"`pawl show {info.run_id} --calls` lists the calls; a question is an ask().",
             )
         delivered = {c for d in await self.journal.deliveries(info.run_id, info.versions) for c in d.calls}
         if row.call in delivered:

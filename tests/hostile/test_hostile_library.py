@@ -247,6 +247,8 @@ async def test_S20_a_long_prompt_with_one_emoji_takes_less_than_a_turn(project: 
 
 
 async def test_S10_a_million_promises_between_two_calls_are_no_attack(project: Project) -> None:
+    # Numbers of promises are what is tested here, not the CPU that they cost on a slow machine.
+    project.settings = replace(project.settings, sandbox=replace(project.settings.sandbox, cpu_turn_s=20.0))
     body = "const pause = Array.from({length: 6}, (_, i) => agent('p' + i)); await agent('a'); for (let turn = 0; turn < 6; turn++) { for (let i = 0; i < 180000; i++) new Promise(() => {}); await pause[turn] } return await agent('b')"
     assert "Sample answer" in await project.value(body)
 
