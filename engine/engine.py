@@ -219,6 +219,7 @@ class Engine:
             begin = self._begin(run_id, first.started_at, checked, effective, masker, new.args)
             is_unchanged = writer.version == before.versions + 1 and not retired
             begin.records = records if is_unchanged else await self.journal.records(run_id)
+            begin.engine_change = setup.engine_change(base.engine, checked.engine_info())
             if how.explain:
                 begin.before = await self.journal.calls(run_id, base.version)
             begin.paid, begin.agents, begin.active_ms = info.paid, info.agents, info.active_ms
@@ -254,10 +255,13 @@ class Engine:
         except BaseException:
             await checked.sandbox.close()
             raise
-        ending = await loop.drive()
-        if plan.left and ending.status is not RunStatus.INTERRUPTED:
-            raise ReplayDiffers(f"{plan.left} recorded requests were not made again.", left=plan.left)
-        _same_end(base, ending, version.error_of(ending, checked, loop))
+        changed = setup.engine_change(base.engine, checked.engine_info())
+        try:
+            ending = await loop.drive()
+            _same_end(base, ending, version.error_of(ending, checked, loop), left=plan.left)
+        except ReplayDiffers as difference:
+            difference.hint = difference.hint or changed or ""
+            raise
         end = base.end
         return RunResult(
             run_id=run_id,
@@ -451,8 +455,10 @@ def _already_delivered(run_id: str, call: int | None) -> RunStateError:
     )
 
 
-def _same_end(base: VersionInfo, ending: Ending, found: PawlError | None) -> None:
-    """Raises `ReplayDiffers` unless the replay ended as the recorded version did."""
+def _same_end(base: VersionInfo, ending: Ending, found: PawlError | None, *, left: int) -> None:
+    """Raises `ReplayDiffers` unless the replay ended as the recorded version did, with no recorded request `left`."""
+    if left and ending.status is not RunStatus.INTERRUPTED:
+        raise ReplayDiffers(f"{left} recorded requests were not made again.", left=left)
     end = base.end
     if end is None or end.status not in (RunStatus.COMPLETED, RunStatus.FAILED):
         return

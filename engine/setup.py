@@ -232,6 +232,18 @@ def recorded_source(version: VersionInfo) -> ScriptSource:
     )
 
 
+def engine_change(before: dict[str, Json], now: dict[str, Json]) -> str | None:
+    """What is not as it was when a version ran: the JavaScript engine, our library. In no key; told to people."""
+    parts = [
+        f"{what} was {before[name]} and is {now[name]}"
+        for name, what in (("engine", "the JavaScript engine"), ("stdlib", "the standard library"))
+        if name in before and before[name] != now[name]
+    ]
+    if not parts:
+        return None
+    return f"Since the version that this goes on from, {', '.join(parts)}; what a script prints may differ."
+
+
 def recorded_args(version: VersionInfo) -> Json:
     return UNSET if version.args is None else orjson.loads(version.args)
 

@@ -60,6 +60,7 @@ class Beginning:
         args: JSON text, as on record; None for none.
         records: of all earlier versions; `foreign` of another run (`--from`).
         before: the requests of the version that is gone on from; only for `--explain`.
+        engine_change: what of engine and library is not as it was, for a warning.
         paid, agents, active_ms: what the earlier versions used of the caps.
     """
 
@@ -78,6 +79,7 @@ class Beginning:
     agents: int = 0
     active_ms: int = 0
     clock: Clock = field(default_factory=SystemClock)
+    engine_change: str | None = None
     fault: FaultPoint = no_fault
     log: TextIO | None = None
 
@@ -138,6 +140,8 @@ def drive(
     )
     for warning in begin.checked.script.warnings:
         loop.warn(warning.message, code=warning.code, line=warning.line)
+    if begin.engine_change is not None:
+        loop.warn(begin.engine_change, code="engine_changed")
     work = _to_the_end(handle, loop, writer, begin, backends, budget, explainer)
     handle.attach(loop, asyncio.get_running_loop().create_task(work))
     return handle

@@ -296,3 +296,12 @@ async def test_S26_what_sample_made_is_reused_only_by_sample(project: Project, m
     again = await project.resume(first.run_id, backend="openai:nobody", how=ResumeOptions(explain=True))
     assert again.agents["reused"] == 0
     assert again.explained[0].reason == "sample"
+
+
+async def test_S13_a_resume_under_another_library_warns(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await project.run("return await agent('x')")
+    monkeypatch.setattr("engine.setup.stdlib_version", lambda: "another")
+    again = await project.resume(first.run_id)
+    assert (again.agents["reused"], again.degraded) == (1, False)
+    assert len(project.warnings) == 1
+    assert "the standard library was" in project.warnings[0]
