@@ -24,8 +24,10 @@ from engine.values import (
     RunInfo,
     RunStatus,
     SettlementRow,
+    TurnRow,
     VersionEnd,
     VersionInfo,
+    WorktreeRow,
 )
 
 
@@ -37,8 +39,11 @@ class Backend(Protocol):
     async def run(self, request: AgentRequest, emit: Callable[[dict[str, Json]], None]) -> AgentAnswer:
         """Answers `request`.
 
-        `emit` takes progress: `{"tokens": n}`, `{"tool": name}`, `{"waiting": "rate limit", "until": ms}`.
-        A session handle is given early as `{"session": id}`, so that an interrupted call can go on.
+        `emit` takes progress: `{"tokens": n}` (output so far: the sign of life that the stall watch looks for),
+        `{"tool": name}` while a tool runs and `{"tool": None}` after it (the watch stands still), `{"waiting": why}`,
+        `{"usage": {…}}` so far, `{"notice": text, "code": …}` (one warning of the run for each code).
+        A session handle is given early as `{"session": id}`, so that an interrupted call can go on. What is said and
+        done goes on record with `request.trail`.
 
         Raises:
             AgentError: `retryable` or not. Anything else that is raised is a bug of the backend.
@@ -145,6 +150,14 @@ class Journal(Protocol):
     async def deliveries(self, run_id: str, version: int) -> list[DeliveryRow]: ...
 
     async def loads(self, run_id: str, version: int) -> list[LoadRow]: ...
+
+    async def turns(self, run_id: str, call: int | None = None) -> list[TurnRow]:
+        """The conversation of one call (or of all), over all versions, in the order they were written."""
+        ...
+
+    async def worktrees(self, run_id: str) -> list[WorktreeRow]:
+        """Every row, over all versions, in the order they were written."""
+        ...
 
     async def events(self, run_id: str, version: int | None = None, after: int = 0) -> list[EventRow]: ...
 

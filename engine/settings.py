@@ -56,6 +56,69 @@ class AgentSettings:
     """Before the first retry; doubles, with jitter."""
     schema_rounds: int = 5
     """S21: answers that may fail the schema before the call throws."""
+    turns: int = 100
+    """Answers of a model, with the tools that it called, in one attempt of a provider agent: a loop that never ends."""
+    stall_s: float = 120.0
+    """Silence in the middle of an answer that ends an attempt. No time runs before the first token or in a tool."""
+    longest_wait_minutes: float = 15.0
+    """A provider that asks for more patience than this ends the call as null, unless `wait_for_resets`."""
+    wait_for_resets: bool = False
+    """Whether the reset of a usage limit is waited for, however many hours away it is."""
+    worktree_dirty: bool = False
+    """Whether `isolation: 'worktree'` takes the uncommitted changes of the project along."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """The tools of provider agents."""
+
+    output_characters: int = 30_000
+    """Of one result; the rest is kept, and the result says how to read it. Some 8,000 tokens."""
+    command_timeout_s: float = 600.0
+    """`run_command` without a time of its own: longer than most test suites."""
+    confine: str = "auto"
+    """File-system limits of commands: `auto` where the system has them, `require` or none runs, `off`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionSettings:
+    """What subagents may do: rules `TOOL` or `TOOL(PATTERN)`; deny beats ask beats allow. See docs/permissions.md."""
+
+    allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """US dollars for a million tokens: overrides what the price list says of a model."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
+class McpServerSettings:
+    """An MCP server whose tools provider agents get: a command (stdio) or an address (streamable HTTP)."""
+
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables for the command; `$NAME` in a value is taken from ours."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of HTTP requests; `$NAME` in a value is taken from our environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSettings:
+    """A coding agent that `acp:NAME` or `cli:NAME` starts, in place of the one that is built in."""
+
+    command: tuple[str, ...]
+    """Words of the command. `cli:`: a word may hold {prompt}, {model}, {schema}, {cwd}."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """More variables; `$NAME` in a value is taken from ours. A program gets no other secrets."""
+    output: str = "text"
+    """What a `cli:` program prints: `text`, or the streams of `claude`, `codex`, `opencode`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +126,8 @@ class ConfirmSettings:
     """Above these, a person confirms before a run starts (unless --yes)."""
 
     agents: int = 200
+    tokens: int = 5_000_000
+    """Input and output together."""
     cost_usd: float = 10.0
 
 
@@ -105,6 +170,14 @@ class Settings:
     sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    tools: ToolSettings = field(default_factory=ToolSettings)
+    permissions: PermissionSettings = field(default_factory=PermissionSettings)
+    models: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names for models, `lite`, `standard` and `max` among them: each a list, the next one when one fails."""
+    prices: dict[str, PriceSettings] = field(default_factory=dict)
+    """By model, as it answers or as it is asked for."""
+    mcp: dict[str, McpServerSettings] = field(default_factory=dict)
+    programs: dict[str, ProgramSettings] = field(default_factory=dict)
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
     estimate: EstimateSettings = field(default_factory=EstimateSettings)
     secrets: SecretSettings = field(default_factory=SecretSettings)

@@ -6,9 +6,10 @@ Money is in US dollars, times are whole milliseconds since 1970 (UTC) unless a n
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from engine.errors import UsageError
 
@@ -52,6 +53,7 @@ class CallKind(StrEnum):
     WRITE_FILE = "writeFile"
     GLOB = "glob"
     EXISTS = "exists"
+    MERGE = "mergeWorktree"
 
 
 class Outcome(StrEnum):
@@ -108,6 +110,56 @@ class AgentDefinition:
         return f"{self.name}\n{self.model or ''}\n{tools}\n{self.prompt}"
 
 
+class TurnRow(NamedTuple):
+    """One step of a subagent's conversation, on disk before the next one begins.
+
+    Attributes:
+        attempt: of the call, over the life of the run.
+        seq: place in the conversation of the call, from 1, over all its attempts.
+        role: `user` (what it was asked, feedback and notes of ours included), `assistant` (what a model said),
+            `tool` (a tool's result), `session` (a backend's own handle of the conversation).
+        body: JSON text (UTF-8), masked. `text` is what people read and what a search finds; an `assistant` may have
+            `calls` (`[{"id", "name", "args"}]`), `model`, `usage` and `native` (the message as its library needs it to
+            go on); a `tool` has `id`, `name`, `ok`; a `session` has `session`.
+    """
+
+    call: int
+    attempt: int
+    seq: int
+    role: str
+    at: int
+    body: bytes
+
+
+class Trail(Protocol):
+    """The conversation of one call on record: what earlier attempts left, and the way to add to it.
+
+    Attributes:
+        earlier: the turns of earlier attempts, oldest first: where a backend that can goes on from.
+    """
+
+    earlier: Sequence[TurnRow]
+
+    async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
+        """Puts a turn on record; returns, once it is durable, the body as it was recorded: with its secrets masked.
+
+        What a backend then shows a model must be this, so that what is on record is what was said (I9).
+        """
+        ...
+
+
+class NoTrail:
+    """Keeps nothing: for backends without a conversation, and for tests."""
+
+    earlier: Sequence[TurnRow] = ()
+
+    async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
+        return body
+
+
+NO_TRAIL: Trail = NoTrail()
+
+
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
     """One attempt at one `agent()` call, as a backend gets it. Everything in it is masked already.
@@ -121,6 +173,10 @@ class AgentRequest:
         workspace: absolute folder that the subagent works in.
         feedback: what a former answer in this attempt was and why it did not do, oldest first: shown to the model.
         session: the backend's own handle of an interrupted conversation, or None.
+        tools: names of the tools it may use (`opts.tools`, narrowed by the agent definition), or None for all that the
+            backend has. An empty tuple: none.
+        is_named_tools: the tools were asked for by name: a backend without them refuses the call.
+        trail: where the conversation is kept.
     """
 
     run_id: str
@@ -136,16 +192,24 @@ class AgentRequest:
     label: str | None = None
     feedback: tuple[tuple[str, str], ...] = ()
     session: str | None = None
+    tools: tuple[str, ...] | None = None
+    is_named_tools: bool = False
+    trail: Trail = NO_TRAIL
 
 
 @dataclass(frozen=True, slots=True)
 class AgentAnswer:
-    """What a backend returns: `value` is the text, or the object when the request had a schema (not validated yet)."""
+    """What a backend returns: `value` is the text, or the object when the request had a schema (not validated yet).
+
+    Attributes:
+        meta: what else is worth keeping of it, into the settlement's `meta`: `worktree`, `fell_back`, `notices`.
+    """
 
     value: Json
     usage: Usage = NO_USAGE
     model: str | None = None
     session: str | None = None
+    meta: dict[str, Json] = field(default_factory=dict)
 
 
 class CallRow(NamedTuple):
@@ -234,7 +298,29 @@ class LoadRow(NamedTuple):
     error: bytes
 
 
-Row: TypeAlias = CallRow | AttemptRow | SettlementRow | EventRow | DeliveryRow | LoadRow
+class WorktreeRow(NamedTuple):
+    """A step in the life of a call's worktree; the newest row says how it stands.
+
+    Attributes:
+        state: `made`, `removed` (nothing was changed in it), `kept` (changed: branch and path are there for people),
+            `merged`, `conflict` (a merge stopped at conflicts and was taken back).
+        path: absolute folder of the worktree; `branch` its branch; `base` the commit it started from.
+        body: JSON text: `summary` (`git diff --stat` of what changed), `files`, `conflicts`, `dirty` (the base had
+            uncommitted changes that were taken along).
+    """
+
+    call: int
+    state: str
+    path: str
+    branch: str
+    base: str
+    at: int
+    body: bytes
+
+
+Row: TypeAlias = (
+    CallRow | AttemptRow | SettlementRow | EventRow | DeliveryRow | LoadRow | TurnRow | WorktreeRow
+)
 
 
 class Record(NamedTuple):

@@ -125,7 +125,7 @@ Op: TypeAlias = (
     Call | Open | Join | Woken | Ended | After | Settled | Used | Withdrawn | Delivered | Load | Phase | Said | Finished
 )
 
-KINDS = frozenset({"agent", "timer", "check", "ask", "readFile", "writeFile", "glob", "exists"})
+KINDS = frozenset({"agent", "timer", "check", "ask", "readFile", "writeFile", "glob", "exists", "mergeWorktree"})
 MOST_ID = 1 << 53
 """Up to here each whole number of JavaScript has a successor."""
 LEVELS = frozenset({"info", "notice", "warning"})

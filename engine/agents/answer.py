@@ -47,10 +47,10 @@ async def ask_until_valid(
             request = _with_feedback(request, "", _EMPTY_FEEDBACK, answer)
             continue
         if request.schema is None:
-            return AgentAnswer(_text(answer.value), paid, answer.model, answer.session)
+            return replace(answer, value=_text(answer.value), usage=paid)
         value, problem = await _fitted(request.schema, answer.value)
         if problem is None:
-            return AgentAnswer(value, paid, answer.model, answer.session)
+            return replace(answer, value=value, usage=paid)
         misfits += 1
         if misfits >= rounds:
             rounds_used = f"{misfits} round{'s' if misfits > 1 else ''}"

@@ -1,0 +1,84 @@
+"""The conversations of a run's subagents, on their way to the journal and back (I9: masked before anything else).
+
+A backend adds one turn after another and waits until each is durable: what a model asked for is on disk before a tool
+acts on it, so that an interrupted subagent goes on from its last complete turn and is told what may be half done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+
+from engine.executors import Job
+from engine.jsontext import kept
+from engine.ports import Clock, Writer
+from engine.telling import Masks
+from engine.values import Json, Trail, TurnRow
+
+
+class Trails:
+    """Opens the conversation of a call for each of its attempts. One instance serves one version of a run.
+
+    Args:
+        recorded: reads the turns of a call from the journal: of earlier versions, asked for once a call.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        clock: Clock,
+        masker: Masks,
+        recorded: Callable[[int], Awaitable[Sequence[TurnRow]]],
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._masker = masker
+        self._recorded = recorded
+        self._turns: dict[int, list[TurnRow]] = {}
+
+    async def open(self, job: Job, attempt: int) -> Trail:
+        """The trail of an attempt that begins; what earlier ones said is in it, and `job.session` is what they left."""
+        turns = self._turns.get(job.call)
+        if turns is None:
+            earlier = await self._recorded(job.call) if attempt > 1 else ()
+            turns = self._turns.setdefault(job.call, list(earlier))
+        for turn in turns:
+            if turn.role == "session":
+                job.session = orjson.loads(turn.body).get("session")
+        return _CallTrail(self, job.call, attempt, turns)
+
+    def forget(self, call: int) -> None:
+        """The call is settled: nobody goes on with its conversation in this version."""
+        self._turns.pop(call, None)
+
+    async def write(self, turn: TurnRow) -> None:
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writer.add(turn, lambda: None if durable.done() else durable.set_result(None))
+        await durable
+
+    def masked(self, body: dict[str, Json]) -> dict[str, Json]:
+        masked: dict[str, Json] = self._masker.mask_json(body)[0]
+        return masked
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+
+class _CallTrail:
+    """See `engine.values.Trail`."""
+
+    def __init__(self, trails: Trails, call: int, attempt: int, turns: list[TurnRow]) -> None:
+        self.earlier: Sequence[TurnRow] = tuple(turns)
+        self._trails = trails
+        self._call = call
+        self._attempt = attempt
+        self._turns = turns
+
+    async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
+        masked = self._trails.masked(body)
+        turn = TurnRow(self._call, self._attempt, len(self._turns) + 1, role, self._trails.now_ms(), kept(masked))
+        self._turns.append(turn)
+        await self._trails.write(turn)
+        return masked
