@@ -2,6 +2,8 @@
 
 Precedence, weakest first: defaults, the user's file (`~/.config/pawl/config.toml`), the project's
 (`.pawl/config.toml`), variables (`PAWL_BACKEND`, `PAWL_LIMITS_AGENTS`, …); flags come on top of all this, elsewhere.
+An entry of a table whose names are free (`[prices."gpt-5"]`) replaces the weaker one of its name as a whole: half a
+price, or the command of one server with the address of another, is nothing that anybody wrote.
 
 pydantic validates, and is imported only when there is something to validate: most runs start without it. Every
 problem is one `UsageError` that says file, key, expected, found and the nearest known name.
@@ -13,16 +15,14 @@ import dataclasses
 import difflib
 import math
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeGuard, cast, get_args, get_origin, get_type_hints
 
 from engine.errors import UsageError
 from engine.settings import Settings
 from engine.values import Json
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 PREFIX = "PAWL_"
 
@@ -40,7 +40,10 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "agents.backoff_s": (0, 3600),
     "agents.schema_rounds": (1, 100),
     "confirm.agents": (0, None),
+    "confirm.tokens": (0, None),
     "confirm.cost_usd": (0, None),
+    "prices.*.input": (0, None),
+    "prices.*.output": (0, None),
     "estimate.usd_per_million_input": (0, None),
     "estimate.usd_per_million_output": (0, None),
 }
@@ -49,6 +52,8 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
 CHOICES: dict[str, tuple[str, ...]] = {
     "effort": ("low", "medium", "high", "xhigh", "max"),
     "allow": ("check", "ask", "files"),
+    "tools.confine": ("auto", "require", "off"),
+    "programs.*.output": ("text", "claude", "codex", "opencode"),
 }
 
 
@@ -66,7 +71,7 @@ def load_settings(project: Path, environ: Mapping[str, str] | None = None) -> Se
     merged: dict[str, Json] = {}
     for source, layer in layers:
         _check(layer, source)
-        merged = _merge(merged, layer)
+        merged = _merge(merged, layer, Settings)
     return _validated(merged)
 
 
@@ -79,19 +84,44 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def keys() -> dict[str, Any]:
-    """Every key with its type, dotted: `limits.agents` → `int | None`."""
+    """Every key with its type, dotted: `limits.agents` → `int | None`. A `*` is for a name of the user's."""
     return dict(_keys(Settings, ""))
 
 
 def _keys(of: type, prefix: str) -> Iterator[tuple[str, Any]]:
-    hints = get_type_hints(of)
-    for field in dataclasses.fields(of):
-        kind = hints[field.name]
-        if dataclasses.is_dataclass(kind):
-            assert isinstance(kind, type)
-            yield from _keys(kind, f"{prefix}{field.name}.")
+    for name, kind in _fields(of).items():
+        key, entry = f"{prefix}{name}", _entry(kind)
+        if _is_described(kind):
+            yield from _keys(kind, f"{key}.")
+        elif _is_described(entry):
+            yield from _keys(entry, f"{key}.*.")
+        elif get_origin(entry) is tuple:
+            yield f"{key}.*", entry
         else:
-            yield f"{prefix}{field.name}", kind
+            yield key, kind
+
+
+def _fields(of: Any) -> dict[str, Any]:
+    """The fields of a dataclass with their types."""
+    hints = get_type_hints(of)
+    return {field.name: hints[field.name] for field in dataclasses.fields(of)}
+
+
+def _entry(kind: Any) -> Any:
+    """The type of the values of a table whose names are free; None for anything else."""
+    return get_args(kind)[1] if get_origin(kind) is dict else None
+
+
+def _is_described(kind: Any) -> TypeGuard[type]:
+    """Whether a dataclass says what a table of this type may hold."""
+    return dataclasses.is_dataclass(kind)
+
+
+def _quoted(name: str) -> str:
+    """A name of the user's as TOML has it in a key."""
+    import json
+
+    return name if re.fullmatch(r"\w+", name, re.ASCII) else json.dumps(name, ensure_ascii=False)
 
 
 def variable(key: str) -> str:
@@ -123,12 +153,19 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Json]:
 
     A variable of an unknown name is none of our business, unless it is so near to one of ours that it must be a slip.
     """
-    known = {variable(key): key for key in keys()}
+    known = {variable(key): key for key in keys() if "*" not in key}
+    tables = {variable(name): name for name, kind in _fields(Settings).items() if _entry(kind) is not None}
     out: dict[str, Json] = {}
     for name, text in sorted(environ.items()):
         if not name.startswith(PREFIX):
             continue
         key = known.get(name)
+        if name in tables:
+            raise UsageError(
+                f"the environment: {name} cannot be set: {tables[name]} is a table",
+                code="bad_config",
+                hint=f"Write it in .pawl/config.toml, below [{tables[name]}].",
+            )
         if key is None:
             if close := difflib.get_close_matches(name, known, n=1, cutoff=0.9):
                 raise UsageError(
@@ -146,7 +183,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Json]:
 
 
 def _typed(text: str, kind: Any, name: str) -> Json:
-    """A variable's text as its type: comma-separated lists, `none` for no value, numbers."""
+    """A variable's text as its type: comma-separated lists, `none` for no value, numbers, `true` and `false`."""
     kinds = get_args(kind) if get_origin(kind) is not tuple else ()
     if text.lower() == "none" and type(None) in kinds:
         return None
@@ -162,13 +199,22 @@ def _typed(text: str, kind: Any, name: str) -> Json:
                 code="bad_config",
                 hint=f"Mend or unset {name}.",
             ) from None
+    if wanted[0] is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
     return text
 
 
-def _merge(under: dict[str, Json], over: dict[str, Json]) -> dict[str, Json]:
+def _merge(under: Mapping[str, Json], over: Mapping[str, Json], of: type) -> dict[str, Json]:
     out = dict(under)
-    for key, value in over.items():
-        out[key] = _merge(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    for name, kind in _fields(of).items():
+        if name not in over:
+            continue
+        if _is_described(kind):
+            out[name] = _merge(under.get(name, {}), over[name], kind)
+        elif _entry(kind) is not None:
+            out[name] = {**under.get(name, {}), **over[name]}
+        else:
+            out[name] = over[name]
     return out
 
 
@@ -182,12 +228,20 @@ def _validated(layer: Mapping[str, Json]) -> Settings:
 
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Settings).validate_json(json.dumps(layer, default=str), strict=True)
+    return TypeAdapter(Settings).validate_json(json.dumps(_with_lists(layer), default=str), strict=True)
+
+
+def _with_lists(layer: Mapping[str, Json]) -> dict[str, Json]:
+    """`layer` with a list for each single model: `lite = "x"` is `lite = ["x"]`."""
+    models = layer.get("models")
+    if not isinstance(models, dict):
+        return dict(layer)
+    return {**layer, "models": {name: [one] if isinstance(one, str) else one for name, one in models.items()}}
 
 
 def _check(layer: dict[str, Json], source: str) -> None:
     """Raises one `UsageError` with every problem of one file (or of the environment)."""
-    problems = [*_unknown(layer, Settings, ""), *_misfits(layer), *_out_of_bounds(layer)]
+    problems = [*_unknown(layer, Settings, ""), *_misfits(layer), *_out_of_bounds(layer), *_senseless(layer)]
     if problems:
         raise UsageError(
             "\n".join(f"{source}: {problem}" for problem in problems),
@@ -198,17 +252,25 @@ def _check(layer: dict[str, Json], source: str) -> None:
 
 
 def _unknown(layer: Mapping[str, Json], of: type, prefix: str) -> Iterator[str]:
-    hints = get_type_hints(of)
-    names = [field.name for field in dataclasses.fields(of)]
+    fields = _fields(of)
     for key, value in layer.items():
-        if key not in names:
-            close = difflib.get_close_matches(key, names, n=1)
-            known = f"did you mean {prefix}{close[0]}?" if close else f"known: {', '.join(names)}"
-            yield f"unknown key {prefix}{key}; {known}"
-        elif dataclasses.is_dataclass(hints[key]) and isinstance(value, dict):
-            kind = hints[key]
-            assert isinstance(kind, type)
-            yield from _unknown(value, kind, f"{prefix}{key}.")
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, n=1)
+            known = f"did you mean {prefix}{close[0]}?" if close else f"known: {', '.join(fields)}"
+            yield f"unknown key {prefix}{_quoted(key)}; {known}"
+        elif isinstance(value, dict):
+            for table, kind, place in _tables(value, fields[key], f"{prefix}{key}"):
+                yield from _unknown(table, kind, f"{place}.")
+
+
+def _tables(value: dict[str, Json], kind: Any, place: str) -> Iterator[tuple[dict[str, Json], type, str]]:
+    """The tables in `value` that a dataclass describes: itself, or its entries."""
+    if _is_described(kind):
+        yield value, kind, place
+    elif _is_described(entry := _entry(kind)):
+        for name, one in value.items():
+            if isinstance(one, dict):
+                yield one, entry, f"{place}.{_quoted(name)}"
 
 
 def _misfits(layer: Mapping[str, Json]) -> Iterator[str]:
@@ -219,48 +281,87 @@ def _misfits(layer: Mapping[str, Json]) -> Iterator[str]:
     except ValidationError as error:
         seen: set[str] = set()
         for detail in error.errors():
-            key = _dotted(detail)
+            key, kind = _place(detail["loc"])
             if key not in seen:  # a union reports each of its members
                 seen.add(key)
-                yield f"{key}: expected {_expected(key)}, found {detail['input']!r}"
+                found = "found nothing" if detail["type"] == "missing" else f"found {detail['input']!r}"
+                yield f"{key}: expected {_expected(key, kind)}, {found}"
 
 
-def _dotted(detail: ErrorDetails) -> str:
-    known = keys()
-    sections = {key.split(".")[0] for key in known if "." in key}
-    parts = [str(part) for part in detail["loc"]]
-    return ".".join(parts[:2]) if parts[0] in sections else parts[0]
+def _place(loc: Sequence[int | str]) -> tuple[str, Any]:
+    """The key that an error of pydantic is about, as a person writes it, and the type of its value."""
+    key, kind = "", cast(Any, Settings)
+    for part in loc:
+        if _is_described(kind):
+            key, kind = f"{key}.{part}", _fields(kind)[str(part)]
+        elif (entry := _entry(kind)) is not None:
+            key, kind = f"{key}.{_quoted(str(part))}", entry
+        else:
+            break  # an element of a list, a member of a union
+    return key.removeprefix("."), kind
 
 
-def _expected(key: str) -> str:
-    kind = keys().get(key)
-    if kind is None:
+def _expected(key: str, kind: Any) -> str:
+    if _is_described(kind) or _entry(kind) is not None:
         return "a table"
     if get_origin(kind) is tuple:
-        return "a list of strings"
+        return "a string or a list of strings" if key.startswith("models.") else "a list of strings"
     names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     kinds = [k for k in (get_args(kind) or (kind,)) if k is not type(None)]
     return names.get(kinds[0], str(kinds[0]))
 
 
-def _out_of_bounds(layer: Mapping[str, Json]) -> Iterator[str]:
+class Value(NamedTuple):
+    """A value of a layer: its key as `keys` has it, the key as a person wrote it, and what was found there."""
+
+    key: str
+    written: str
+    found: Json
+
+
+def _values(layer: Mapping[str, Json]) -> Iterator[Value]:
     for key in keys():
-        value: Json = layer
+        found = [Value(key, "", layer)]
         for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
+            found = [inner for value in found for inner in _inside(value, part)]
+        yield from found
+
+
+def _inside(value: Value, part: str) -> Iterator[Value]:
+    if isinstance(value.found, dict):
+        for name in value.found if part == "*" else [part]:
+            if name in value.found:
+                shown = _quoted(name) if part == "*" else name
+                yield Value(value.key, f"{value.written}.{shown}".removeprefix("."), value.found[name])
+
+
+def _out_of_bounds(layer: Mapping[str, Json]) -> Iterator[str]:
+    for key, written, value in _values(layer):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             least, most = BOUNDS.get(key, (None, None))
             if not math.isfinite(value):
-                yield f"{key}: expected a finite number, found {value!r}"
+                yield f"{written}: expected a finite number, found {value!r}"
             elif key in BOUNDS and (value < (least or 0) or (most is not None and value > most)):
-                yield f"{key}: expected {_range(least, most)}, found {value!r}"
+                yield f"{written}: expected {_range(least, most)}, found {value!r}"
             elif key not in BOUNDS and value <= 0:
-                yield f"{key}: expected a number above 0, found {value!r}"
+                yield f"{written}: expected a number above 0, found {value!r}"
         for word in value if isinstance(value, list) else [value]:
             if key in CHOICES and isinstance(word, str) and word not in CHOICES[key]:
-                yield f"{key}: expected one of {', '.join(CHOICES[key])}, found {word!r}"
+                yield f"{written}: expected one of {', '.join(CHOICES[key])}, found {word!r}"
 
 
 def _range(least: float | None, most: float | None) -> str:
     low = least or 0
     return f"{low:g} or more" if most is None else f"{low:g} to {most:g}"
+
+
+def _senseless(layer: Mapping[str, Json]) -> Iterator[str]:
+    """What has the right types and still cannot be used."""
+    for key, written, value in _values(layer):
+        if value == [] and key in ("models.*", "programs.*.command"):
+            yield f"{written}: expected at least one, found an empty list"
+    servers = layer.get("mcp")
+    for name, server in servers.items() if isinstance(servers, dict) else ():
+        if isinstance(server, dict) and bool(server.get("command")) == bool(server.get("url")):
+            found = "both" if server.get("url") else "neither"
+            yield f"mcp.{_quoted(name)}: expected either command or url, found {found}"

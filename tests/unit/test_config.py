@@ -11,7 +11,7 @@ import pytest
 from engine import config
 from engine.config import load_settings
 from engine.errors import UsageError
-from engine.settings import Settings
+from engine.settings import McpServerSettings, PriceSettings, ProgramSettings, Settings
 
 KEYS = config.keys()
 
@@ -95,12 +95,64 @@ def test_every_problem_of_a_file_is_named_at_once(project: Path) -> None:
         ("[agents]\nattempts = 1.5", "agents.attempts: expected a whole number, found 1.5"),
         ("[limits]\nconcurrency = 0", "limits.concurrency: expected 1 to 1024, found 0"),
         ("[sandbox]\nresult_bytes = 0", "sandbox.result_bytes: expected a number above 0, found 0"),
+        ("models = 5", "models: expected a table, found 5"),
+        ("[models]\nlite = 5", "models.lite: expected a string or a list of strings, found 5"),
+        ("[models]\nlite = [5]", "models.lite: expected a string or a list of strings, found 5"),
+        ("[models]\nlite = []", "models.lite: expected at least one, found an empty list"),
+        ('[prices]\n"gpt-5" = 3', 'prices."gpt-5": expected a table, found 3'),
+        ('[prices."gpt-5"]\ninput = "1"\noutput = 2', "prices.\"gpt-5\".input: expected a number, found '1'"),
+        ('[prices."gpt-5"]\ninput = 1', 'prices."gpt-5".output: expected a number, found nothing'),
+        ('[prices."a\\"b"]\ninput = -1\noutput = 0', 'prices."a\\"b".input: expected 0 or more, found -1'),
+        ("[prices.x]\ninput = inf\noutput = 0", "prices.x.input: expected a finite number, found inf"),
+        (
+            '[prices."gpt-5"]\ninput = 1\noutput = 2\nouput = 3',
+            'unknown key prices."gpt-5".ouput; did you mean prices."gpt-5".output?',
+        ),
+        ("[mcp.x]", "mcp.x: expected either command or url, found neither"),
+        ('[mcp.x]\ncommand = ["x"]\nurl = "http://x"', "mcp.x: expected either command or url, found both"),
+        ('[mcp.x]\ncommand = "npx server"', "mcp.x.command: expected a list of strings, found 'npx server'"),
+        (
+            '[mcp.x]\ncommand = ["x"]\nenvironment = { TOKEN = 5 }',
+            "mcp.x.environment.TOKEN: expected a string, found 5",
+        ),
+        ("[programs.x]", "programs.x.command: expected a list of strings, found nothing"),
+        ("[programs.x]\ncommand = []", "programs.x.command: expected at least one, found an empty list"),
+        (
+            '[programs.x]\ncommand = ["x"]\noutput = "json"',
+            "programs.x.output: expected one of text, claude, codex, opencode, found 'json'",
+        ),
+        ('[tools]\nconfine = "on"', "tools.confine: expected one of auto, require, off, found 'on'"),
         ("xyzzy = 1", "unknown key xyzzy; known: " + ", ".join(dict.fromkeys(k.split(".")[0] for k in KEYS))),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(project: Path, text: str, problem: str) -> None:
     path = write(project, text)
     assert refusal(project).message == f"{path}: {problem}"
+
+
+def test_tables_with_names_of_the_user(project: Path) -> None:
+    write(
+        project,
+        '[models]\nlite = "openai:gpt-5-nano"\nmax = ["a", "b"]\n'
+        '[prices."gpt-5"]\ninput = 1\noutput = 2.5\n'
+        '[mcp."my server"]\ncommand = ["serve"]\nenvironment = { TOKEN = "$TOKEN" }\n'
+        '[programs.mine]\ncommand = ["mine", "{prompt}"]\n',
+    )
+    settings = load_settings(project, {})
+    assert settings.models == {"lite": ("openai:gpt-5-nano",), "max": ("a", "b")}
+    assert settings.prices == {"gpt-5": PriceSettings(input=1.0, output=2.5)}
+    assert settings.mcp == {"my server": McpServerSettings(command=("serve",), environment={"TOKEN": "$TOKEN"})}
+    assert settings.programs == {"mine": ProgramSettings(command=("mine", "{prompt}"))}
+
+
+def test_an_entry_of_the_project_replaces_the_users_whole(project: Path, tmp_path: Path) -> None:
+    user = tmp_path / "home" / "pawl"
+    user.mkdir(parents=True)
+    (user / "config.toml").write_text('[mcp.a]\nurl = "http://a"\n[mcp.b]\nurl = "http://b"\n[models]\nlite = "x"\n')
+    write(project, '[mcp.b]\ncommand = ["b"]\n[models]\nlite = ["y"]\nmax = "z"\n')
+    settings = load_settings(project, {"XDG_CONFIG_HOME": str(tmp_path / "home")})
+    assert settings.mcp == {"a": McpServerSettings(url="http://a"), "b": McpServerSettings(command=("b",))}
+    assert settings.models == {"lite": ("y",), "max": ("z",)}
 
 
 def test_text_that_is_not_toml_is_refused_with_its_place(project: Path) -> None:
@@ -126,6 +178,11 @@ def test_variables_are_typed(project: Path) -> None:
     assert (settings.limits.agents, settings.allow, settings.limits.minutes) == (12, ("check", "ask"), None)
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("FALSE", False)])
+def test_a_variable_can_switch(project: Path, text: str, value: bool) -> None:
+    assert load_settings(project, {"PAWL_LOG_CALLS": text}).log_calls is value
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message", "hint"),
     [
@@ -146,6 +203,18 @@ def test_variables_are_typed(project: Path) -> None:
             "5000",
             "the environment: limits.concurrency: expected 1 to 1024, found 5000",
             "docs/config.md lists every key.",
+        ),
+        (
+            "PAWL_LOG_CALLS",
+            "1",
+            "the environment: log_calls: expected true or false, found '1'",
+            "docs/config.md lists every key.",
+        ),
+        (
+            "PAWL_PRICES",
+            "{}",
+            "the environment: PAWL_PRICES cannot be set: prices is a table",
+            "Write it in .pawl/config.toml, below [prices].",
         ),
         (
             "PAWL_EFFORT",
