@@ -69,7 +69,7 @@ $(VENV)/.stamp-run: pyproject.toml | $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 	@echo "Installing Pawl with what its tests need"
-	@$(BIN)/python $(PIP) --editable '.[local,dev]'
+	@$(BIN)/python $(PIP) --editable '.[local,providers,acp,mcp,dev]'
 	@touch $@ $(VENV)/.stamp-run
 
 # quickjs and quickjs-ng install the same module: one environment cannot hold both.

@@ -26,6 +26,7 @@ class OpenCall:
     kind: CallKind
     content: dict[str, Json] | None
     label: str | None
+    phase: str | None
     line: int
     is_full: bool
     hash: int
@@ -91,7 +92,7 @@ def _full(row: SettlementRow, value: bytes) -> bytes:
             "costUsd": row.cost_usd,
             "model": row.model,
             "cached": bool(meta.get("taken_over")),
-            "worktree": None,
+            "worktree": meta.get("worktree"),
         }
     )
     return b'{"value":' + value + b"," + rest[1:]
@@ -99,6 +100,6 @@ def _full(row: SettlementRow, value: bytes) -> bytes:
 
 def short(content: dict[str, Json]) -> str:
     """A name for a call that has no label: the start of what it asks."""
-    text = next((str(content[k]) for k in ("prompt", "command", "question", "path", "pattern") if k in content), "")
+    text = next((str(content[k]) for k in ("prompt", "command", "question", "path", "pattern", "branch") if k in content), "")
     line = " ".join(text.split())
     return line if len(line) <= 60 else line[:59] + "…"

@@ -12,6 +12,8 @@ How an attempt's end becomes the call's outcome:
 | `AgentError`, code `schema_invalid`              | failed    | that error            | its code and message |
 | `AgentError`, `retryable`, attempts left         | goes on   |                       | in `meta.retries`    |
 | `AgentError`, code `rate_limited`                | goes on   | (slower: see `Pace`)  | in `meta.retries`    |
+| silent in the middle of an answer (a stall)      | goes on   | (as if retryable)     | in `meta.retries`    |
+| told to wait for longer than is allowed          | null      | null                  | `provider_failed: …` |
 | any other `AgentError`                           | null      | null                  | `provider_failed: …` |
 | out of time, or `AgentError` with code `timeout` | null      | null                  | `timeout: …`         |
 | skipped by a person                              | null      | null                  | `skipped`            |
@@ -81,18 +83,19 @@ class Settled(NamedTuple):
 class _Halt(IntEnum):
     """Why a running attempt was told to stop; a higher one overrules a lower one."""
 
-    TIMEOUT = 1
-    RETRY = 2
-    MINUTES = 3
-    SKIP = 4
-    INTERRUPT = 5
-    CANCEL = 6
+    STALL = 1
+    TIMEOUT = 2
+    RETRY = 3
+    MINUTES = 4
+    SKIP = 5
+    INTERRUPT = 6
+    CANCEL = 7
 
 
 _SLICE = 256
 """Calls started or refused in one turn of the event loop: some milliseconds."""
 
-_KEPT = (_Halt.TIMEOUT, _Halt.MINUTES, _Halt.INTERRUPT)
+_KEPT = (_Halt.STALL, _Halt.TIMEOUT, _Halt.MINUTES, _Halt.INTERRUPT)
 """When an attempt answers although it was told to stop for one of these, the answer is kept: it has been paid for."""
 
 
@@ -103,6 +106,7 @@ class _Live:
     job: Job
     executor: Executor
     backend: str
+    line: str  # whose rate limits count for it
     place: int  # in the order of submission
     submitted: float
     attempt: int  # attempts on record; the current one's number while there is one
@@ -115,10 +119,12 @@ class _Live:
     is_told: bool = False  # that it waits for room in the budget
     task: asyncio.Task[AgentAnswer] | None = None
     alarm: Alarm | None = None  # the attempt's time-out, a pause's end, or a timer
+    stall: Alarm | None = None  # looks whether the attempt has fallen silent
     halt: _Halt | None = None
     halt_reason: str = ""
     started: float = 0.0  # the current attempt
     last_sign: float = 0.0  # of life: tells slow from hung
+    is_talking: bool = False  # in the middle of an answer: not before its first token, not in a tool
     failures: int = 0
     limited_s: float = 0.0  # waited for rate limits
     usage: Usage = NO_USAGE  # of attempts that ended
@@ -142,10 +148,13 @@ class _Live:
         if self.alarm is not None:
             self.alarm.cancel()
             self.alarm = None
+        if self.stall is not None:
+            self.stall.cancel()
+            self.stall = None
 
 
 class _Line:
-    """Agents waiting for one backend. Those that have run before wait in front: they were submitted earlier."""
+    """Agents waiting for one service and key. Those that have run before wait in front: they were submitted earlier."""
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
@@ -227,13 +236,14 @@ class Dispatcher:
         if self._is_stopped or job.call in self._live:
             raise EngineBug(f"call {job.call} was submitted {'after stop()' if self._is_stopped else 'twice'}")
         executor = self._executors[job.kind]
-        live = _Live(job, executor, "", self._places, self._clock.monotonic(), job.attempts_before)
+        live = _Live(job, executor, "", "", self._places, self._clock.monotonic(), job.attempts_before)
         self._places += 1
         self._live[job.call] = live
         self._questions += job.kind is CallKind.ASK
         self._watch_minutes()
         try:
             live.backend, live.model = executor.backend(job), executor.model(job)
+            live.line = executor.line(job)
             executor.check(job)
         except PawlError as error:
             self._refuse(live, error, is_soon=True)
@@ -299,9 +309,9 @@ class Dispatcher:
     # The queue.
 
     def _enqueue(self, live: _Live) -> None:
-        line = self._lines.get(live.backend)
+        line = self._lines.get(live.line)
         if line is None:
-            line = self._lines[live.backend] = _Line(Pace(self._concurrency, self._random))
+            line = self._lines[live.line] = _Line(Pace(self._concurrency, self._random))
         line.add(live)
         self._pump_soon()
 
@@ -327,7 +337,7 @@ class Dispatcher:
             else:
                 live.is_queued = False
                 self._slots_taken += 1
-                self._lines[live.backend].pace.running += 1
+                self._lines[live.line].pace.running += 1
                 self._start(live)
         self._pump_soon()
 
@@ -383,6 +393,7 @@ class Dispatcher:
         if live.is_done:
             return
         live.started = live.last_sign = self._clock.monotonic()
+        live.is_talking = False
         attempt = live.attempt
         task = asyncio.get_running_loop().create_task(
             live.executor.run(live.job, attempt, partial(self._emit, live, attempt))
@@ -401,6 +412,7 @@ class Dispatcher:
         if live.attempt != attempt or live.task is None:
             return  # a late word of an attempt that is over
         live.last_sign = self._clock.monotonic()
+        self._watch(live, body)
         if "session" in body:
             live.job.session = body["session"]
         if "usage" in body:
@@ -408,6 +420,25 @@ class Dispatcher:
         elif "tokens" in body:
             live.so_far = Usage(live.so_far.input_tokens, int(body["tokens"]), live.so_far.cost_usd)
         self._progress(live.job.call, body)
+
+    def _watch(self, live: _Live, body: dict[str, Json]) -> None:
+        """Tells slow from hung: once an answer has begun, it may not fall silent. Nothing runs before the first token,
+        during a tool call, or while the backend says that it waits."""
+        live.is_talking = "tokens" in body and not body.get("waiting")
+        if live.is_talking and live.stall is None:
+            stall_s = live.executor.patience(live.job).stall_s
+            if stall_s is not None:
+                live.stall = self._clock.call_later(stall_s, partial(self._look_for_stall, live, live.attempt, stall_s))
+
+    def _look_for_stall(self, live: _Live, attempt: int, stall_s: float) -> None:
+        live.stall = None
+        if live.task is None or live.attempt != attempt or not live.is_talking:
+            return
+        left_s = stall_s - (self._clock.monotonic() - live.last_sign)
+        if left_s > 0:  # one alarm a stretch of silence, not one a token
+            live.stall = self._clock.call_later(left_s, partial(self._look_for_stall, live, attempt, stall_s))
+        else:
+            self._stop_call(live.job.call, _Halt.STALL, f"silent for {_minutes(stall_s)} in the middle of its answer")
 
     def _ended(self, live: _Live, task: asyncio.Task[AgentAnswer]) -> None:
         """An attempt came to its end, whichever: books it and decides what becomes of the call."""
@@ -449,14 +480,14 @@ class Dispatcher:
 
     def _free_slot(self, live: _Live) -> None:
         self._slots_taken -= 1
-        self._lines[live.backend].pace.running -= 1
+        self._lines[live.line].pace.running -= 1
         self._pump_soon()
 
     def _answered(self, live: _Live, answer: AgentAnswer) -> None:
         if live.is_agent:
-            self._lines[live.backend].pace.passed()
+            self._lines[live.line].pace.passed()
         live.answered_by = answer.model
-        self._finish(live, Outcome.OK, value=_encode(answer.value))
+        self._finish(live, Outcome.OK, value=_encode(answer.value), more=answer.meta)
 
     def _failed(self, live: _Live, error: BaseException) -> None:
         if not isinstance(error, AgentError):
@@ -481,7 +512,7 @@ class Dispatcher:
         """Seconds to wait before another attempt, or None when this was the last one."""
         live.failures += 1
         policy = live.executor.retry_policy(live.job)
-        if live.failures >= policy.attempts:
+        if live.failures >= policy.attempts or self._is_too_long(live, error.retry_after_s):
             return None
         if error.retry_after_s is not None:
             return error.retry_after_s
@@ -489,20 +520,32 @@ class Dispatcher:
 
     def _slow_down(self, live: _Live, error: AgentError) -> None:
         """A rate limit is not a failure (it costs no attempt of the policy), but patience ends: one time-out's worth of
-        waiting. A single wait that the provider asked for is kept to however long it is."""
+        waiting. A single wait that the provider asks for is kept to, unless it is longer than people allow."""
         now = self._clock.monotonic()
+        if self._is_too_long(live, error.retry_after_s):
+            wait_s = error.retry_after_s or 0.0
+            reason = (
+                f"provider_failed: {error.message}; it asks for {_minutes(wait_s)} of patience, more than the "
+                "setting agents.longest_wait_minutes. Resume later, or set agents.wait_for_resets"
+            )
+            self._finish(live, Outcome.NULL, reason=reason)
+            return
         patience_s = live.executor.timeout_s(live.job)
         if patience_s is not None and live.limited_s >= patience_s:
             reason = f"provider_failed: still rate limited after {_minutes(live.limited_s)} of waiting: {error.message}"
             self._finish(live, Outcome.NULL, reason=reason)
             return
-        pace = self._lines[live.backend].pace
+        pace = self._lines[live.line].pace
         pace.limited(started=live.started, now=now, retry_after_s=error.retry_after_s)
         wait_s = max(0.0, pace.limited_until - now)
         live.limited_s += wait_s
         live.retries.append(f"rate_limited: {error.message}")
         self._tell_waiting(live, "rate limit", wait_s)
         self._enqueue(live)
+
+    def _is_too_long(self, live: _Live, wait_s: float | None) -> bool:
+        longest_s = live.executor.patience(live.job).wait_s
+        return wait_s is not None and longest_s is not None and wait_s > longest_s
 
     def _tell_waiting(self, live: _Live, why: str, seconds: float) -> None:
         self._progress(live.job.call, {"waiting": why, "until": self._clock.now_ms() + round(seconds * 1000)})
@@ -534,7 +577,10 @@ class Dispatcher:
     def _halted(self, live: _Live, *, is_soon: bool = False) -> None:
         """Nothing of a halted call runs any more: gives it the end that the halt asked for."""
         halt, reason = live.halt, live.halt_reason
-        if halt is _Halt.RETRY:
+        if halt is _Halt.STALL:
+            live.halt = None
+            self._failed(live, AgentError(reason, code="stalled", retryable=True))
+        elif halt is _Halt.RETRY:
             live.halt = None
             live.retries.append(reason)
             if live.is_agent:
@@ -568,6 +614,7 @@ class Dispatcher:
         value: bytes = b"",
         reason: str | None = None,
         error: PawlError | None = None,
+        more: dict[str, Json] | None = None,
         is_soon: bool = False,
     ) -> None:
         if outcome is Outcome.OK and live.is_agent:
@@ -581,6 +628,8 @@ class Dispatcher:
         }
         if live.retries:
             meta["retries"] = live.retries
+        if more:
+            meta |= more
         settled = Settled(
             live.job.call,
             outcome,

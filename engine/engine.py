@@ -18,6 +18,7 @@ from types import TracebackType
 import orjson
 
 from engine import setup, version
+from engine.agents.definitions import known
 from engine.checks import CheckReport
 from engine.clock import SystemClock
 from engine.diagnostics import open_log
@@ -150,7 +151,7 @@ class Engine:
         checked = await setup.prepare(script, args, self.settings.sandbox)
         try:
             effective = setup.effective(options, checked.script.meta, self.settings)
-            backends = setup.open_backends(effective, self.settings)
+            backends = setup.open_backends(effective, self.settings, self.project)
             foreign = await self._foreign(reuse_from)
             now = self._clock.now_ms()
             new_id = run_id or make_run_id(now)
@@ -202,7 +203,7 @@ class Engine:
         checked = await setup.prepare(source, given, self.settings.sandbox)
         try:
             effective = setup.resumed(options, setup.recorded(base), self.settings)
-            backends = setup.open_backends(effective, self.settings)
+            backends = setup.open_backends(effective, self.settings, self.project)
             new = _new_version(source, checked, given, effective, self._clock.now_ms())
             retired = await self._to_retire(run_id, how.rerun)
             # Read before the lease is taken: a damaged run is refused without another version of it.
@@ -331,7 +332,9 @@ class Engine:
             checked,
             effective,
             masker,
+            self.journal,
             args,
+            definitions=known(self.project),
             clock=self._clock,
             fault=self._fault,
             log=self._log,

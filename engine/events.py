@@ -90,7 +90,10 @@ class CallStarted(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CallProgressed(_Event):
-    """`tokens` so far, the `tool` it runs, or what it is `waiting` for (a rate limit, a person)."""
+    """`tokens` so far, the `tool` it runs, or what it is `waiting` for (a rate limit, a person).
+
+    A `question` is open until the call settles, or until `is_answered`.
+    """
 
     kind: ClassVar[str] = "call_progress"
     call: int
@@ -99,6 +102,7 @@ class CallProgressed(_Event):
     tool: str | None = None
     waiting: str | None = None
     question: dict[str, Json] | None = None
+    is_answered: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

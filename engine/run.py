@@ -355,6 +355,7 @@ class RunLoop:
                 identity=call.identity,
                 attempts_before=call.attempts_before,
                 label=call.label,
+                phase=call.phase,
                 due_ms=due,
             )
             call.is_dispatched = True
@@ -396,6 +397,7 @@ class RunLoop:
             kind=kind,
             content=None if isinstance(decision, Reuse) else content,
             label=label,
+            phase=phase,
             line=op.line,
             is_full=op.full,
             hash=decision.hash,
@@ -560,12 +562,15 @@ class RunLoop:
         self._wake.set()
 
     def progressed(self, call: int, body: dict[str, Json]) -> None:
-        """What a running call tells; nothing of it is kept."""
+        """What a running call tells; of it only a notice is kept."""
         known = self._by_call.get(call)
         if known is None:
             return
+        if "notice" in body:
+            self._teller.notice(str(body["notice"]), code=str(body.get("code") or "notice"))
+            return
         if "question" in body:
-            known.is_asked = True
+            known.is_asked = body["question"] is not None
             self._wake.set()
         self._teller.progressed(known, body)
 
@@ -629,7 +634,7 @@ class RunLoop:
     def answer(self, number: int, value: Json) -> str:
         """Answers the question with this number: `ok`, or why not."""
         call = self._by_number.get(number)
-        if call is None or call.kind is not CallKind.ASK:
+        if call is None or not (call.kind is CallKind.ASK or call.is_asked):
             return "not_a_question"
         try:
             self._answers(call.call, value)

@@ -268,9 +268,9 @@ def start_text(run_id: str, started_at: int, args: bytes | None, chosen: Effecti
     return orjson.dumps(config)
 
 
-def open_backends(chosen: Effective, settings: Settings) -> Backends:
+def open_backends(chosen: Effective, settings: Settings, project: Path) -> Backends:
     """The run's backends; the default one is looked for now, so that a run without it is refused before it starts."""
-    pool = Backends(settings.agents)
+    pool = Backends(settings, outputs=project / ".pawl" / "outputs")
     pool.find(chosen.backend)
     return pool
 

@@ -24,7 +24,7 @@ from engine.events import (
 )
 from engine.ports import Clock, Writer
 from engine.tally import Tally
-from engine.values import AttemptRow, CallKind, EventRow, Json, SettlementRow
+from engine.values import AttemptRow, EventRow, Json, SettlementRow
 
 MOST_SAID = 100_000
 """Log lines, phases and the library's warnings that one version of a run keeps: more than anybody reads."""
@@ -53,6 +53,7 @@ class Teller:
         self._said = 0
         self._said_characters = 0
         self._is_full = False
+        self._noticed: set[tuple[str, str]] = set()
 
     def mask(self, text: str) -> str:
         return str(self._masker.mask_json(text)[0])
@@ -96,6 +97,12 @@ class Teller:
             self._tally.degrade(code)
         self.keep(Logged(self.mask(text), self._clock.now_ms(), level="warning", code=code, call=call, line=line))
 
+    def notice(self, text: str, *, code: str) -> None:
+        """Something about a backend that is the same for many calls: said once a run."""
+        if (code, text) not in self._noticed:
+            self._noticed.add((code, text))
+            self.warn(text, code=code)
+
     def requested(self, call: OpenCall, content: dict[str, Json], *, phase: str | None, lane: str) -> None:
         if self.emit is not None:
             shown = call.label or short(content)
@@ -116,7 +123,8 @@ class Teller:
                 tokens=tokens if isinstance(tokens, int) else None,
                 tool=str(tool) if tool else None,
                 waiting=str(waiting) if waiting else None,
-                question=call.content if call.kind is CallKind.ASK else None,
+                question=body.get("question"),
+                is_answered=True if "question" in body and body["question"] is None else None,
             )
         )
 

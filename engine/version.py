@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import orjson
 
 from engine import setup
+from engine.agents.executor import Agents
 from engine.clock import SystemClock
 from engine.diagnostics import lines_of
 from engine.dispatch import Dispatcher
 from engine.effects import Questions, Workspace, host_effects, simulated_effects
 from engine.errors import LimitReached, PawlError, ScriptError
 from engine.events import Event, RunEnded, RunStarted
-from engine.executors import Agents, Executor
+from engine.executors import Emit, Executor
 from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
 from engine.handle import RunHandle
@@ -30,25 +31,34 @@ from engine.limits import Budget, Caps, DrivenTime
 from engine.loading import Inspected, Loader, Resolved
 from engine.options import ResumeOptions, RunOptions, RunResult
 from engine.permissions import NotPermitted
-from engine.ports import Clock, Writer
+from engine.ports import Clock, Journal, Writer
 from engine.replay import ReplayPlan, ResumePlan
 from engine.run import Ending, RunLoop
 from engine.run import Script as RunScript
 from engine.settings import Settings
 from engine.setup import Checked, Effective
 from engine.telling import Masks
+from engine.trail import Trails
 from engine.values import (
     NO_USAGE,
+    AgentDefinition,
+    AgentRequest,
     CallKind,
     CallRow,
     Json,
     LoadRow,
     Outcome,
     Record,
+    TurnRow,
     Usage,
     VersionEnd,
+    WorktreeRow,
 )
 from engine.workflows import resolve_child
+from engine.worktrees import Worktrees
+
+if TYPE_CHECKING:
+    from engine.agents.workbench import Permit
 
 
 @dataclass(slots=True)
@@ -60,6 +70,8 @@ class Beginning:
         args: JSON text, as on record; None for none.
         records: of all earlier versions; `foreign` of another run (`--from`).
         before: the requests of the version that is gone on from; only for `--explain`.
+        journal: what earlier versions left of conversations and worktrees is read from it.
+        definitions: what `agentType` may name.
         engine_change: what of engine and library is not as it was, for a warning.
         paid, agents, active_ms: what the earlier versions used of the caps.
     """
@@ -71,7 +83,9 @@ class Beginning:
     checked: Checked
     effective: Effective
     masker: Masks
+    journal: Journal
     args: bytes | None = None
+    definitions: Mapping[str, AgentDefinition] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     foreign: list[Record] = field(default_factory=list)
     before: list[CallRow] = field(default_factory=list)
@@ -100,7 +114,9 @@ def drive(
     handle = RunHandle(begin.run_id, writer.version, log=lines)
     budget = _budget(begin)
     questions = Questions(begin.clock, setup.validate)
-    executors = _executors(begin, backends, questions, simulate=simulate)
+    executors = _executors(begin, writer, backends, questions, simulate=simulate)
+    if options.is_interactive and not simulate:
+        backends.permit = _permits(questions)
 
     def make_dispatcher(loop: RunLoop) -> Dispatcher:
         return Dispatcher(
@@ -213,8 +229,6 @@ def make_loop(
     timers_wait: bool = True,
 ) -> RunLoop:
     """The loop of a version, or with a `ReplayPlan` and `recorded_loads` of its replay."""
-    from engine.agents.definitions import known
-
     checked, settings = begin.checked, begin.settings
 
     async def resolve(ref: dict[str, str]) -> Resolved:
@@ -245,7 +259,7 @@ def make_loop(
             main_path=main_path,
             main_args=begin.args,
         ),
-        definitions=known(),
+        definitions=begin.definitions,
         default_backend=begin.effective.backend,
         make_dispatcher=make_dispatcher,
         started_at=begin.created_at,
@@ -274,15 +288,14 @@ def _budget(begin: Beginning) -> Budget:
 
 
 def _executors(
-    begin: Beginning, backends: setup.BackendPool, questions: Questions, *, simulate: bool
+    begin: Beginning, writer: Writer, backends: setup.BackendPool, questions: Questions, *, simulate: bool
 ) -> Mapping[CallKind, Executor]:
-    from engine.agents.definitions import known
-
     workspace = Workspace(begin.project)
+    worktrees = _worktrees(begin, writer)
     if simulate:
         effects = simulated_effects(workspace, setup.sample_value)
     else:
-        effects = host_effects(workspace, questions, begin.clock)
+        effects = host_effects(workspace, questions, begin.clock, worktrees)
     out: dict[CallKind, Executor] = {**effects}
     for kind in effects:
         if not simulate and NotPermitted.NEEDS[kind] not in begin.effective.allow:
@@ -291,14 +304,55 @@ def _executors(
         run_id=begin.run_id,
         workspace=str(begin.project),
         default_backend=begin.effective.backend,
-        find=backends.find,
+        finder=backends,
         check_schema=setup.check_schema,
         settings=begin.settings.agents,
         default_model=begin.effective.model,
         default_effort=begin.effective.effort,
-        definitions=known(),
+        definitions=begin.definitions,
+        models=begin.settings.models,
+        phase_models={phase.title: phase.model for phase in begin.checked.script.meta.phases if phase.model},
+        trails=_trails(begin, writer),
+        worktrees=None if simulate or begin.effective.backend.startswith("sample") else worktrees,
     )
     return out
+
+
+def _trails(begin: Beginning, writer: Writer) -> Trails:
+    async def recorded(call: int) -> list[TurnRow]:
+        return await begin.journal.turns(begin.run_id, call)
+
+    return Trails(writer, begin.clock, begin.masker, recorded)
+
+
+def _worktrees(begin: Beginning, writer: Writer) -> Worktrees:
+    async def recorded() -> list[WorktreeRow]:
+        return await begin.journal.worktrees(begin.run_id)
+
+    return Worktrees(
+        project=begin.project,
+        run_id=begin.run_id,
+        writer=writer,
+        clock=begin.clock,
+        recorded=recorded,
+        takes_dirty=begin.settings.agents.worktree_dirty,
+    )
+
+
+def _permits(questions: Questions) -> Permit:
+    """Asks the person at the terminal what a subagent may do; `always` holds for the tool and the argument, this run."""
+    always: set[tuple[str, str]] = set()
+
+    async def permit(request: AgentRequest, tool: str, argument: str, emit: Emit) -> bool:
+        if (tool, argument) in always:
+            return True
+        who = f"The agent {request.label!r}" if request.label else "An agent"
+        answer = await questions.permit(request.call, f"{who} wants {tool}: {argument}", emit)
+        if answer == "always":
+            always.add((tool, argument))
+        return answer != "no"
+
+    return permit
 
 
 def error_of(ending: Ending, checked: Checked, loop: RunLoop) -> PawlError | None:

@@ -16,7 +16,7 @@ from engine.errors import AgentError
 from engine.ports import Backend
 from engine.values import NO_USAGE, AgentAnswer, AgentRequest, Json, Usage
 
-_EMPTY_FEEDBACK = "The answer was empty. Give the answer as your message."
+EMPTY_FEEDBACK = "The answer was empty. Give the answer as your message."
 _QUICK_BYTES = 16_384
 """Schema and answer that are validated at once, in a few milliseconds at most."""
 _SHOWN_CHARACTERS = 4_000
@@ -38,17 +38,17 @@ async def ask_until_valid(
     paid = NO_USAGE
     empty = misfits = 0
     while True:
-        answer = await _ask(backend, request, _adding(paid, emit), paid)
+        answer = await _ask(backend, request, adding(paid, emit), paid)
         paid = answer.usage if paid is NO_USAGE else paid + answer.usage
         if _is_empty(answer.value):
             empty += 1
             if empty > 1:
                 raise _failure("the agent gave an empty answer twice", "empty", paid)
-            request = _with_feedback(request, "", _EMPTY_FEEDBACK, answer)
+            request = _with_feedback(request, "", EMPTY_FEEDBACK, answer)
             continue
         if request.schema is None:
             return replace(answer, value=_text(answer.value), usage=paid)
-        value, problem = await _fitted(request.schema, answer.value)
+        value, problem = await fitted(request.schema, answer.value)
         if problem is None:
             return replace(answer, value=value, usage=paid)
         misfits += 1
@@ -70,8 +70,8 @@ async def _ask(
         raise
 
 
-def _adding(paid: Usage, emit: Callable[[dict[str, Json]], None]) -> Callable[[dict[str, Json]], None]:
-    """Progress counts from the attempt's start, not from the round's."""
+def adding(paid: Usage, emit: Callable[[dict[str, Json]], None]) -> Callable[[dict[str, Json]], None]:
+    """Progress counts from the attempt's start, not from that of a round or of another model."""
     if paid == NO_USAGE:
         return emit
 
@@ -89,7 +89,7 @@ def _with_feedback(request: AgentRequest, shown: str, problem: str, answer: Agen
     return replace(request, feedback=(*request.feedback, (shown, problem)), session=answer.session or request.session)
 
 
-async def _fitted(schema: dict[str, Json], value: Json) -> tuple[Json, str | None]:
+async def fitted(schema: dict[str, Json], value: Json) -> tuple[Json, str | None]:
     """The object in `value`, and what is wrong with it."""
     from engine.schemas import Validator, validator_for
 

@@ -135,6 +135,9 @@ class Board:
         if event.question is not None:
             self.questions[event.call] = event.question
             line.state = "waiting"
+        elif event.is_answered:
+            self.questions.pop(event.call, None)
+            line.state = "running"
         line.detail = event.waiting or event.tool or line.detail
 
     def _settled(self, event: CallSettled) -> None:

@@ -59,6 +59,18 @@ class Questions:
             if alarm is not None:
                 alarm.cancel()
 
+    async def permit(self, call: int, question: str, emit: Emit) -> str:
+        """Asks whether a subagent may do something: `yes`, `no` or `always`. One question of a call at a time."""
+        content: dict[str, Json] = {"question": question, "choices": ["yes", "no", "always"]}
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._open[call] = (content, future)
+        emit({"waiting": "a person", "question": content})
+        try:
+            return str(await future)
+        finally:
+            del self._open[call]
+            emit({"question": None})
+
     def _check(self, call: int, question: dict[str, Json], value: Json) -> None:
         choices = question.get("choices")
         if choices is not None and not any(_is_same(value, choice) for choice in choices):

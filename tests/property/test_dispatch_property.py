@@ -12,7 +12,7 @@ from support.clock import ManualClock, settle_loop
 
 from engine.dispatch import Dispatcher
 from engine.errors import AgentError, UsageError
-from engine.executors import HostEffect, Job
+from engine.executors import HostEffect, Job, Patience
 from engine.limits import Budget, Caps, DrivenTime
 from engine.retrying import RetryPolicy
 from engine.values import AgentAnswer, CallKind, Outcome, Usage
@@ -52,6 +52,12 @@ class Scripted:
 
     def retry_policy(self, job):
         return RetryPolicy(attempts=3)
+
+    def line(self, job):
+        return self.backend(job)
+
+    def patience(self, job):
+        return Patience()
 
     async def run(self, job, attempt, emit):
         if attempt == job.attempts_before + 1:

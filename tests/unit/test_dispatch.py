@@ -10,7 +10,7 @@ from support.clock import ManualClock, settle_loop
 
 from engine.dispatch import Dispatcher, Settled
 from engine.errors import AgentError, EngineBug, LimitReached, UsageError
-from engine.executors import HostEffect, Job
+from engine.executors import HostEffect, Job, Patience
 from engine.limits import Budget, Caps, DrivenTime
 from engine.retrying import RetryPolicy
 from engine.values import AgentAnswer, AttemptRow, CallKind, Outcome, Usage
@@ -22,8 +22,9 @@ NO_CAPS = Caps()
 class Scripted:
     """An agent executor whose attempts wait until the test ends them."""
 
-    def __init__(self, *, timeout_s=60.0, attempts=3):
+    def __init__(self, *, timeout_s=60.0, attempts=3, patience=Patience()):
         self.timeout = timeout_s
+        self.kept_patience = patience
         self.attempts = attempts
         self.waiting: dict[int, asyncio.Future] = {}
         self.started: list[tuple[int, int]] = []
@@ -45,6 +46,12 @@ class Scripted:
 
     def retry_policy(self, job):
         return RetryPolicy(attempts=self.attempts).changed_by(job.content.get("retry"))
+
+    def line(self, job):
+        return self.backend(job)
+
+    def patience(self, job):
+        return self.kept_patience
 
     async def run(self, job, attempt, emit):
         self.started.append((job.call, attempt))
@@ -619,3 +626,85 @@ async def test_the_same_call_twice_is_a_bug():
     with pytest.raises(EngineBug, match=r"^call 1 was submitted twice$"):
         bench.submit(1)
     await bench.dispatcher.stop()
+
+
+# Slow, hung, busy.
+
+
+async def test_silence_in_the_middle_of_an_answer_ends_the_attempt_and_the_call_is_asked_again():
+    bench = Bench(executor=Scripted(timeout_s=3600, patience=Patience(stall_s=120)))
+    bench.submit(1)
+    await settle_loop()
+    bench.agents.emits[1]({"tokens": 1})
+    await bench.clock.advance(100)
+    bench.agents.emits[1]({"tokens": 2})
+    await bench.clock.advance(100)
+    assert bench.agents.cancelled == []  # 100 s after the last sign of life
+    await bench.clock.advance(21)
+    assert bench.agents.cancelled == [1]
+    await bench.clock.advance(10)  # the pause before the retry
+    bench.agents.answer(1)
+    await settle_loop()
+    (done,) = bench.settled
+    assert done.outcome is Outcome.OK
+    assert done.meta["retries"] == ["stalled: silent for 2 minutes in the middle of its answer"]
+
+
+@pytest.mark.parametrize(
+    "last", [None, {"tool": "run_command"}, {"usage": {"output_tokens": 3}}, {"waiting": "a person"}]
+)
+async def test_no_time_runs_before_the_first_token_in_a_tool_between_turns_or_in_a_wait(last):
+    bench = Bench(executor=Scripted(timeout_s=36_000, patience=Patience(stall_s=120)))
+    bench.submit(1)
+    await settle_loop()
+    if last is not None:
+        bench.agents.emits[1]({"tokens": 1})
+        bench.agents.emits[1](last)
+    await bench.clock.advance(10_000)
+    assert bench.agents.cancelled == []
+    bench.agents.answer(1)
+    await settle_loop()
+    assert bench.settled[0].outcome is Outcome.OK
+
+
+async def test_an_answer_that_arrives_while_a_stalled_attempt_is_stopped_is_kept():
+    class Late(Scripted):
+        async def run(self, job, attempt, emit):
+            try:
+                return await super().run(job, attempt, emit)
+            except asyncio.CancelledError:
+                return AgentAnswer("late", SPENT, "scripted-1")
+
+    bench = Bench(executor=Late(timeout_s=3600, patience=Patience(stall_s=10)))
+    bench.submit(1)
+    await settle_loop()
+    bench.agents.emits[1]({"tokens": 1})
+    await bench.clock.advance(11)
+    await settle_loop()
+    assert [(done.outcome, done.value) for done in bench.settled] == [(Outcome.OK, b'"late"')]
+
+
+@pytest.mark.parametrize("code", ["rate_limited", "provider_unavailable"])
+async def test_I7_a_longer_wait_than_people_allow_is_null_with_the_reason(code):
+    bench = Bench(executor=Scripted(timeout_s=36_000, patience=Patience(wait_s=900)))
+    bench.submit(1)
+    await settle_loop()
+    bench.agents.fail(1, AgentError("usage limit", code=code, retryable=True, retry_after_s=5 * 3600))
+    await settle_loop()
+    (done,) = bench.settled
+    assert done.outcome is Outcome.NULL
+    assert done.reason.startswith("provider_failed: usage limit")
+    if code == "rate_limited":
+        assert done.reason == (
+            "provider_failed: usage limit; it asks for 300 minutes of patience, more than the setting "
+            "agents.longest_wait_minutes. Resume later, or set agents.wait_for_resets"
+        )
+
+
+async def test_what_an_answer_brings_along_is_kept_with_it():
+    bench = Bench()
+    bench.submit(1)
+    await settle_loop()
+    bench.agents.waiting[1].set_result(AgentAnswer("x", SPENT, "m", meta={"worktree": {"branch": "b"}}))
+    await settle_loop()
+    assert bench.settled[0].meta["worktree"] == {"branch": "b"}

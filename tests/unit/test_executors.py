@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import UsageError
-from engine.executors import Agents, Job
+from engine.agents.executor import Agents
+from engine.errors import AgentError, UsageError
+from engine.executors import Job
 from engine.retrying import RetryPolicy
 from engine.settings import AgentSettings
 from engine.values import AgentAnswer, AgentDefinition, AgentRequest, CallKind
@@ -15,10 +16,33 @@ async def answer(request, emit):
     return AgentAnswer(request)
 
 
-def find(name):
-    if name == "nowhere":
-        raise UsageError("there is no backend 'nowhere'", code="unknown_backend")
-    return answer
+class Finder:
+    """Backends by name; one that is in `failing` raises what stands there."""
+
+    def __init__(self, failing=None):
+        self.failing = failing or {}
+        self.asked = []
+
+    def find(self, name):
+        if name == "nowhere":
+            raise UsageError("there is no backend 'nowhere'", code="unknown_backend")
+
+        async def ask(request, emit):
+            self.asked.append(name)
+            if name in self.failing:
+                raise self.failing[name]
+            return await answer(request, emit)
+
+        return ask
+
+    def is_backend(self, word):
+        return word in ("sample", "local", "openai", "anthropic", "nowhere")
+
+    def line(self, name):
+        return name.partition(":")[0]
+
+    def tools(self, name, names):
+        return names
 
 
 def refuse_empty_enum(schema):
@@ -29,8 +53,16 @@ def refuse_empty_enum(schema):
 REVIEWER = AgentDefinition("reviewer", "reads", model="small")
 
 
-def agents(tmp_path, **more):
-    return Agents("r-1", str(tmp_path), "sample", find, refuse_empty_enum, definitions={"reviewer": REVIEWER}, **more)
+def agents(tmp_path, finder=None, **more):
+    return Agents(
+        "r-1",
+        str(tmp_path),
+        "sample",
+        finder or Finder(),
+        refuse_empty_enum,
+        definitions={"reviewer": REVIEWER},
+        **more,
+    )
 
 
 def job(**content):
@@ -88,3 +120,69 @@ def test_S26_time_and_retries_come_from_the_call_else_from_the_settings(tmp_path
     assert one.retry_policy(job()) == RetryPolicy(4, 2)
     assert one.retry_policy(job(retry={"attempts": 1})) == RetryPolicy(1, 2)
     assert one.backend(job()) == "sample" and one.backend(job(backend="local")) == "local"
+
+
+LISTS = {"lite": ("openai:small", "anthropic:small"), "ours": ("tuned",)}
+
+
+def failed(code, **fields):
+    return AgentError(f"it broke: {code}", code=code, **fields)
+
+
+async def test_the_next_model_of_a_list_is_asked_when_a_service_fails_and_both_are_on_record(tmp_path):
+    finder = Finder({"openai:small": failed("provider_quota", usage={"output_tokens": 5})})
+    one = agents(tmp_path, finder, models=LISTS)
+    done = await one.run(job(model="lite"), 1, lambda body: None)
+    assert finder.asked == ["openai:small", "anthropic:small"]
+    assert done.meta == {"asked_model": "lite", "fell_back": ["openai:small: it broke: provider_quota"]}
+    assert done.usage.output_tokens == 5
+    assert one.backend(job(model="lite")) == "openai:small" and one.model(job(model="lite")) == "lite"
+
+
+@pytest.mark.parametrize("code", ["rate_limited", "schema_invalid", "provider_refusal", "empty"])
+async def test_what_is_no_failure_of_the_service_asks_nobody_else(tmp_path, code):
+    finder = Finder({"openai:small": failed(code)})
+    with pytest.raises(AgentError):
+        await agents(tmp_path, finder, models=LISTS).run(job(model="lite"), 1, lambda body: None)
+    assert finder.asked == ["openai:small"]
+
+
+async def test_a_model_that_cannot_run_here_is_passed_over(tmp_path):
+    finder = Finder()
+    one = agents(tmp_path, finder, models={"lite": ("nowhere:x", "openai:small")})
+    finder.find = lambda name, find=finder.find: find("nowhere" if name == "nowhere:x" else name)
+    await one.run(job(model="lite"), 1, lambda body: None)
+    assert finder.asked == ["openai:small"]
+
+
+def test_S25_a_phase_has_a_model_for_its_agents(tmp_path):
+    one = agents(tmp_path, default_model="usual", phase_models={"Find": "small"})
+    asked = job()
+    asked.phase = "Find"
+    assert one.model(asked) == "small"
+    asked.content["model"] = "big"
+    assert one.model(asked) == "big"
+
+
+async def test_a_tier_that_nobody_named_is_said_and_answered_by_the_backend_s_own_model(tmp_path):
+    told = []
+    done = await agents(tmp_path).run(job(model="max"), 1, told.append)
+    assert done.value.model is None
+    assert told == [
+        {
+            "notice": "The model 'max' is no model of the config: sample answers with its own. "
+            'Name it: [models] max = ["…"]',
+            "code": "unknown_tier",
+        }
+    ]
+
+
+def test_tools_are_what_the_call_and_its_definition_both_allow(tmp_path):
+    reader = AgentDefinition("reader", "reads", tools=("read_file", "grep"))
+    one = agents(tmp_path, finder=None)
+    one.definitions["reader"] = reader
+    assert one.request(job(), 1).tools is None
+    assert one.request(job(agentType="reader"), 1).tools == ("read_file", "grep")
+    assert one.request(job(tools=["grep", "edit_file"], agentType="reader"), 1).tools == ("grep",)
+    assert one.request(job(tools=[]), 1).tools == ()
+    assert one.request(job(tools=["grep"]), 1).is_named_tools
