@@ -19,6 +19,7 @@ class NotPermitted(HostEffect):
         CallKind.WRITE_FILE: "files",
         CallKind.GLOB: "files",
         CallKind.EXISTS: "files",
+        CallKind.MERGE: "files",
     }
 
     def __init__(self, kind: CallKind) -> None:

@@ -1,4 +1,5 @@
-// check(), ask(), readFile(), writeFile(), glob(), exists(): effects on the host, recorded like agent results (S60 to S63).
+// check(), ask(), readFile(), writeFile(), glob(), exists(), mergeWorktree(): effects on the host, recorded like agent
+// results (S60 to S64).
 ((core) => {
   "use strict";
   const { define, isArray, isObject, ownKeys, parse, quote, request, toJson, typeError } = core;
@@ -16,6 +17,7 @@
     schema: [(v) => isObject(v) && !isArray(v), "a JSON Schema object"],
     choices: [(v) => isArray(v) && v.length > 0, "an array with at least one entry"],
     default: [() => true, "a value"],
+    message: [(v) => typeof v === "string" && v !== "", "a non-empty string"],
   };
   const readOptions = (name, allowed, options) => {
     let text = "";
@@ -40,6 +42,21 @@
     return text;
   };
 
+  // The branch of what mergeWorktree() is given, null for a worktree that nothing was changed in. What is most easily
+  // passed instead, the whole result of agent() with full: true, is told apart.
+  const branchOf = (worktree) => {
+    if (worktree === null || typeof worktree === "string") return worktree;
+    if (isObject(worktree) && !isArray(worktree)) {
+      const branch = worktree.branch;
+      if (typeof branch === "string") return branch;
+      if (worktree.worktree !== undefined) {
+        throw typeError("mergeWorktree() needs the `worktree` of the result: mergeWorktree(result.worktree), not the result itself");
+      }
+    }
+    throw typeError(
+      "mergeWorktree() needs a worktree: the `worktree` of what agent() gave with full: true, its branch, or null, not " + core.brief(worktree));
+  };
+
   // Each effect: the JSON text of its request from its arguments. An argument mistake rejects, as everywhere.
   const effects = {
     check: (command, options) =>
@@ -54,6 +71,9 @@
     },
     glob: (pattern) => '{"pattern":' + needText("glob", "a pattern", pattern) + "}",
     exists: (path) => '{"path":' + needText("exists", "a path", path) + "}",
+    mergeWorktree: (branch, options) =>
+      '{"branch":' + (branch === null ? "null" : needText("mergeWorktree", "a branch", branch)) +
+      readOptions("mergeWorktree", { __proto__: null, message: true }, options) + "}",
   };
   const short = String.prototype.slice;
   for (const name of ownKeys(effects)) {
@@ -61,8 +81,10 @@
     const effect = {
       [name](first, second) {
         try {
-          const content = contentOf(first, second);
-          return request(name, content, { __proto__: null, label: name + " " + core.apply(short, first, [0, 60]), line: core.callLine() });
+          const what = name === "mergeWorktree" ? branchOf(first) : first;
+          const content = contentOf(what, second);
+          const label = name + " " + (what === null ? "(unchanged)" : core.apply(short, what, [0, 60]));
+          return request(name, content, { __proto__: null, label, line: core.callLine() });
         } catch (error) {
           return core.rejected(error);
         }

@@ -88,7 +88,7 @@ interface AgentOptions {
   effort?: Effort;
   /** A kind of subagent with a prompt and tools of its own; an unknown one throws and names the known ones [S24]. */
   agentType?: string;
-  /** Gives the subagent a working copy of its own. */
+  /** Gives the subagent a git worktree of its own, from the current commit; `full: true` tells what it changed. */
   isolation?: 'worktree';
   /** The tools that it may use: an allowlist. */
   tools?: string[];
@@ -115,7 +115,35 @@ interface Full<T> {
   model: string | null;
   /** Whether the answer was found in the journal. */
   cached: boolean;
-  worktree: string | null;
+  /** What `isolation: 'worktree'` left: null when nothing was changed, or without isolation. For `mergeWorktree()`. */
+  worktree: Worktree | null;
+}
+
+/** A working copy in which a subagent changed something: kept, with everything committed on its branch [S25]. */
+interface Worktree {
+  /** Relative to the project root. */
+  path: string;
+  branch: string;
+  /** The commit that it started from. */
+  base: string;
+  state: 'kept' | 'merged' | 'conflict' | 'removed';
+  /** Files that were changed, relative to the repository's top: at most 1,000; `changed` is how many there are. */
+  files: string[];
+  changed: number;
+  /** `git diff --stat` from `base`. */
+  summary: string;
+}
+
+/** How `mergeWorktree()` ended. */
+interface Merged {
+  /** False: conflicts; nothing in the project was touched, and the worktree is still there. */
+  ok: boolean;
+  /** The commit that brought the changes in; null when there was nothing to merge, or with conflicts. */
+  commit: string | null;
+  /** Files that both sides changed in different ways, relative to the repository's top. */
+  conflicts: string[];
+  files: string[];
+  summary: string;
 }
 
 /**
@@ -273,6 +301,20 @@ declare function glob(pattern: string): Promise<string[]>;
 
 /** Whether there is a file or folder [S62]. Needs `files`. */
 declare function exists(path: string): Promise<boolean>;
+
+/**
+ * Merges what a subagent changed in its worktree into the project's current branch: git does it, no model [S64].
+ *
+ * Takes the `worktree` of what `agent()` gave with `isolation: 'worktree'` and `full: true`, or its branch; null (nothing
+ * was changed) is fine. With conflicts nothing is touched, `ok` is false and `conflicts` names the files. Throws when it
+ * would overwrite uncommitted changes of the user. Needs `files`.
+ *
+ * @example
+ * const fixed = await agent('Fix the failing test in parser.test.js.', { isolation: 'worktree', full: true })
+ * const merged = await mergeWorktree(fixed.worktree, { message: 'Fix the parser' })
+ * if (!merged.ok) log('conflicts in', merged.conflicts.join(', '))
+ */
+declare function mergeWorktree(worktree: Worktree | string | null, opts?: { message?: string }): Promise<Merged>;
 
 // ------------------------------------------------------------------------------------------ built-ins beyond ECMAScript [S09]
 

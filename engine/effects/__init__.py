@@ -1,4 +1,4 @@
-"""What a script may have done on the host besides asking agents: commands, files, questions (S60–S63).
+"""What a script may have done on the host besides asking agents: commands, files, questions, merges (S60–S64).
 
 Each effect is a coroutine function around one call's content; `host_effects` makes the executors. Whether a script may
 use them at all is decided before a call gets here.
@@ -11,18 +11,27 @@ from collections.abc import Callable
 from engine.effects.ask import Questions
 from engine.effects.check import Checks
 from engine.effects.files import Files
+from engine.effects.merge import Mergeable, Merges, nothing_merged
+from engine.errors import UsageError
 from engine.executors import Emit, HostEffect, Job
 from engine.ports import Clock
 from engine.values import CallKind, Json
 from engine.workspace import Workspace
 
-__all__ = ["Checks", "Files", "Questions", "Workspace", "host_effects", "simulated_effects"]
+__all__ = ["Checks", "Files", "Merges", "Questions", "Workspace", "host_effects", "simulated_effects"]
 
 
-def host_effects(workspace: Workspace, questions: Questions, clock: Clock) -> dict[CallKind, HostEffect]:
-    """The executors of everything but agents. Keep `questions` to answer them."""
+def host_effects(
+    workspace: Workspace, questions: Questions, clock: Clock, worktrees: Mergeable | None = None
+) -> dict[CallKind, HostEffect]:
+    """The executors of everything but agents. Keep `questions` to answer them.
+
+    Args:
+        worktrees: of this version of the run; without them nothing can be merged.
+    """
     files = Files(workspace)
     return {
+        CallKind.MERGE: HostEffect(Merges(worktrees or _NoWorktrees()).run),
         CallKind.CHECK: HostEffect(Checks(workspace, clock).run),
         CallKind.ASK: HostEffect(questions.run, name="person"),
         CallKind.READ_FILE: HostEffect(files.read),
@@ -30,6 +39,15 @@ def host_effects(workspace: Workspace, questions: Questions, clock: Clock) -> di
         CallKind.GLOB: HostEffect(files.glob),
         CallKind.EXISTS: HostEffect(files.exists),
     }
+
+
+class _NoWorktrees:
+    async def merge(self, branch: str, message: str | None = None) -> dict[str, Json]:
+        raise UsageError(
+            f"mergeWorktree({branch!r}): this run has no worktrees",
+            code="unknown_worktree",
+            hint="Pass on the `worktree` of what agent() gave with isolation: 'worktree' and full: true.",
+        )
 
 
 def simulated_effects(workspace: Workspace, sample: Callable[[Json], Json]) -> dict[CallKind, HostEffect]:
@@ -54,7 +72,11 @@ def simulated_effects(workspace: Workspace, sample: Callable[[Json], Json]) -> d
     async def write(job: Job, emit: Emit) -> Json:
         return True
 
+    async def merge(job: Job, emit: Emit) -> Json:
+        return nothing_merged()
+
     return {
+        CallKind.MERGE: HostEffect(merge, name="simulated"),
         CallKind.CHECK: HostEffect(check, name="simulated"),
         CallKind.ASK: HostEffect(ask, name="simulated"),
         CallKind.READ_FILE: HostEffect(files.read),

@@ -143,8 +143,11 @@ def take_back(repository: Repository, git: Git) -> None:
     before = git.text("rev-parse", f"{commit}^1")
     if repository.head() == before:
         at_top = git.at(repository.top)
-        at_top.text("read-tree", "-m", "-u", commit, before)  # nothing to do when the index is that of `before` already
-        _restore(at_top, before, commit)
+        touched = at_top.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, commit)
+        in_index = at_top.names("diff-index", "--cached", "-z", "--no-renames", "--name-only", before)
+        if not set(touched).isdisjoint(in_index):
+            at_top.text("read-tree", "-m", "-u", commit, before)
+        _restore(at_top, before, touched, commit)
     git.text("update-ref", "-d", MERGING)
 
 
@@ -252,18 +255,29 @@ def _differs(git: Git, head: str, name: str) -> bool:
     return not (in_index and in_files)
 
 
-def _restore(git: Git, before: str, commit: str) -> None:
+def _restore(git: Git, before: str, touched: list[str], commit: str) -> None:
     """After a power cut in the middle of writing: files that hold the start of what was being brought in, or nothing,
     get their old content; any other change is the user's."""
-    for name in git.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, commit):
-        if not _differs(git, before, name):
+    known = set(git.names("ls-tree", "-r", "-z", "--name-only", before))
+    for name in touched:
+        path, is_new = git.folder / name, name not in known
+        if not is_new and not _differs(git, before, name):
             continue
-        path = git.folder / name
         new = git.ended("cat-file", "blob", f"{commit}:{name}", fine=(0, 128)).stdout
         with suppress(OSError):
-            if path.is_symlink() or (path.exists() and not new.startswith(path.read_bytes())):
+            if not new.startswith(_held(path)):
                 continue
-            git.text("checkout-index", "--force", "--", name)
+            if not is_new:
+                git.text("checkout-index", "--force", "--", name)
+            elif os.path.lexists(path):
+                path.unlink()
+
+
+def _held(path: Path) -> bytes:
+    """What is in a file, or where a link leads; nothing for one that is not there."""
+    if path.is_symlink():
+        return os.fsencode(path.readlink())
+    return path.read_bytes() if path.exists() else b""
 
 
 def _result(git: Git, before: str, commit: str) -> Merged:

@@ -21,6 +21,7 @@ _GLOBALS = {
     "check": "S60",
     "ask": "S61",
     **dict.fromkeys(("readFile", "writeFile", "glob", "exists"), "S62"),
+    "mergeWorktree": "S64",
     **dict.fromkeys(("vote", "judgePanel", "bestOf", "loopUntilDry", "retry", "tournament", "mapReduce"), "S72"),
     **dict.fromkeys(
         ("URL", "URLSearchParams", "TextEncoder", "TextDecoder", "structuredClone", "queueMicrotask", "console"), "S09"

@@ -8,7 +8,7 @@ from __future__ import annotations
 PROMISING = frozenset(
     {
         *("agent", "parallel", "pipeline", "workflow", "race", "dag", "sleep"),
-        *("check", "ask", "readFile", "writeFile", "glob", "exists"),
+        *("check", "ask", "readFile", "writeFile", "glob", "exists", "mergeWorktree"),
         *("vote", "judgePanel", "bestOf", "loopUntilDry", "retry", "tournament", "mapReduce"),
     }
 )
