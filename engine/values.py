@@ -94,7 +94,13 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True)
 class AgentDefinition:
-    """A kind of subagent that `agentType` names. Its text is part of a call's key."""
+    """A kind of subagent that `agentType` names. Its text is part of a call's key.
+
+    Attributes:
+        tools: canonical names of those it may use; None for all that there are.
+        source: where it is from, for people.
+        problems: what its file asks for and does not get.
+    """
 
     name: str
     description: str
@@ -102,6 +108,7 @@ class AgentDefinition:
     model: str | None = None
     tools: tuple[str, ...] | None = None
     source: str = "built in"
+    problems: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

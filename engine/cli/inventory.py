@@ -10,6 +10,8 @@ from engine.cli.command import Command, Shell, command
 from engine.cli.streams import one_line, table
 
 if TYPE_CHECKING:
+    from engine.agents.definitions import Listed
+    from engine.values import Json
     from engine.workflows import Workflow
 
 
@@ -49,26 +51,45 @@ def _about(one: Workflow) -> str:
 
 @command("agents", example="pawl agents", has_journal=False)
 def agents(shell: Shell) -> None:
-    """List the kinds of subagent that `agentType` may name."""
-    from engine.agents.definitions import known
+    """List the kinds of subagent that `agentType` may name, with where each comes from and what is wrong with it."""
+    from engine.agents.definitions import listed
+    from engine.cli.reading import project_of
 
-    found = list(known().values())
+    found = sorted(listed(project_of(shell)), key=lambda one: one.name)  # of one name, the nearest stays first
     if shell.out.is_json:
-        told = [
-            {
-                "name": one.name,
-                "description": one.description,
-                "prompt": one.prompt,
-                "model": one.model,
-                "tools": None if one.tools is None else list(one.tools),
-                "source": one.source,
-            }
-            for one in found
-        ]
-        shell.out.json({"agents": told})
-    else:
-        rows = [(one.name, one_line(one.description, 80), one.source) for one in found]
-        shell.out.print(table(rows, head=("NAME", "DESCRIPTION", "FROM")))
+        shell.out.json({"agents": [_agent_json(one) for one in found]})
+        return
+    rows = [
+        (one_line(one.name), one.origin, one_line(_about_agent(one), 100), str(one.path or ""))
+        for one in found
+    ]  # fmt: skip
+    shell.out.print(table(rows, head=("NAME", "FROM", "DESCRIPTION", "FILE")))
+    for one in found:
+        for problem in one.problems if one.definition is not None and one.shadowed_by is None else ():
+            shell.out.print(f"{one_line(one.name)}: {one_line(problem)}")
+
+
+def _about_agent(one: Listed) -> str:
+    if one.shadowed_by is not None:
+        return f"hidden by {one.shadowed_by}"
+    return one.definition.description if one.definition is not None else f"cannot be used: {one.problems[0]}"
+
+
+def _agent_json(one: Listed) -> dict[str, Json]:
+    known = one.definition
+    return {
+        "name": one.name,
+        "description": known.description if known is not None else "",
+        "prompt": known.prompt if known is not None else "",
+        "model": known.model if known is not None else None,
+        "tools": None if known is None or known.tools is None else list(known.tools),
+        "source": known.source if known is not None else str(one.path),
+        "origin": one.origin,
+        "path": None if one.path is None else str(one.path),
+        "shadowed_by": None if one.shadowed_by is None else str(one.shadowed_by),
+        "usable": known is not None,
+        "problems": list(one.problems),
+    }
 
 
 @command("backends", example="pawl backends", has_journal=False)

@@ -38,6 +38,8 @@ ENTRANCES = {
     "tree_sitter_javascript": ["sandbox/"],
     "xllamacpp": ["engine/agents/"],
     "httpx": ["engine/agents/"],
+    "genai_prices": ["engine/prices.py"],
+    "yaml": ["engine/agents/definition_file.py"],
     "jsonschema": ["engine/schemas.py"],
     "referencing": ["engine/schemas.py"],
     "jsonschema_specifications": ["engine/schemas.py"],
