@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass
 
-from benchmarks import floors, fresh, runs, workflows
+from benchmarks import floors, fresh, providers, runs, workflows
 from benchmarks.report import Line, machine, table
 from engine.cli.main import GARBAGE_THRESHOLD
 from engine.workflows import ScriptSource
@@ -129,6 +129,11 @@ async def memory(plan: Plan) -> list[Line]:
     return [total, host, child]
 
 
+async def provider_calls(plan: Plan) -> list[Line]:
+    """What our side adds to a call of a provider, with tools and without."""
+    return await providers.measured(plan.rounds)
+
+
 SECTIONS = {
     "throughput": throughput,
     "replay": replay,
@@ -136,6 +141,7 @@ SECTIONS = {
     "stalls": stalls,
     "starts": starts,
     "memory": memory,
+    "providers": provider_calls,
 }
 
 

@@ -34,9 +34,11 @@ def options(concurrency: int = SEVERAL, backend: str = BACKEND) -> RunOptions:
     return RunOptions(backend=backend, concurrency=concurrency, max_agents=1_000_000)
 
 
-async def live(engine: Engine, script: ScriptSource, *, concurrency: int = SEVERAL) -> RunResult:
+async def live(
+    engine: Engine, script: ScriptSource, *, concurrency: int = SEVERAL, backend: str = BACKEND
+) -> RunResult:
     """A new run; `seconds` of its result is from the first turn of the script to the end on record."""
-    handle = await engine.start(script, options=options(concurrency))
+    handle = await engine.start(script, options=options(concurrency, backend))
     result = await handle.result()
     if result.status is not RunStatus.COMPLETED or result.degraded:
         raise RuntimeError(f"the run ended as {result.status}: {result.error}")

@@ -24,6 +24,7 @@ from engine.loading import Inspected
 from engine.meta import Meta
 from engine.options import UNSET, RunOptions
 from engine.positions import SourceText, own_frames, thrown_at
+from engine.routing import routes
 from engine.script import CompileFailure, Script, check_args, check_report, checked, decode, parser_failure
 from engine.settings import SandboxSettings, Settings
 from engine.values import Json, VersionInfo
@@ -269,9 +270,20 @@ def start_text(run_id: str, started_at: int, args: bytes | None, chosen: Effecti
 
 
 def open_backends(chosen: Effective, settings: Settings, project: Path) -> Backends:
-    """The run's backends; the default one is looked for now, so that a run without it is refused before it starts."""
+    """The run's backends; the default one is looked for now, so that a run without it is refused before it starts, and
+    so is one with a cap on money that its models' unknown prices would never reach."""
     pool = Backends(settings, outputs=project / ".pawl" / "outputs")
     pool.find(chosen.backend)
+    if chosen.cost_usd is not None:
+        ways = routes(
+            backend=chosen.backend,
+            model=chosen.model,
+            is_own_backend=False,
+            models=settings.models,
+            is_backend=pool.is_backend,
+        )
+        for way in ways.ways:
+            pool.prices.require(way.backend, way.model)
     return pool
 
 

@@ -112,7 +112,7 @@ def drive(
     plan = ResumePlan(begin.records, policy=how.policy, keep_failures=how.keep_failures, foreign=begin.foreign)
     lines = lines_of(begin.log, run_id=begin.run_id, version=writer.version, calls=begin.settings.log_calls)
     handle = RunHandle(begin.run_id, writer.version, log=lines)
-    budget = _budget(begin)
+    budget = _budget(begin, backends)
     questions = Questions(begin.clock, setup.validate)
     executors = _executors(begin, writer, backends, questions, simulate=simulate)
     if options.is_interactive and not simulate:
@@ -276,9 +276,16 @@ def make_loop(
     )
 
 
-def _budget(begin: Beginning) -> Budget:
+def _budget(begin: Beginning, backends: setup.BackendPool) -> Budget:
     driven = DrivenTime(begin.clock.monotonic, before_ms=begin.active_ms)
-    budget = Budget(begin.effective.caps(), driven=driven, paid=begin.paid, agents=begin.agents)
+    budget = Budget(
+        begin.effective.caps(),
+        driven=driven,
+        paid=begin.paid,
+        agents=begin.agents,
+        # With a known price a cap on money holds from the first calls on, before any of them has finished.
+        first_call=lambda model: backends.prices.first_call(model),
+    )
     for record in begin.records:
         row = record.settlement
         if row is not None and record.kind == CallKind.AGENT and row.outcome == Outcome.OK:

@@ -98,13 +98,21 @@ class LocalBackend:
             shape=shape,
         )
         async with self._slots:
-            try:
-                answer = await answered(talker, NoTools(), request, emit, settings=self._settings)
-            except AgentError as error:
-                raise _local(error) from error
+            answer = await self._answered(talker, request, emit)
         return replace(
             answer, value=answer.value.strip() if isinstance(answer.value, str) else answer.value, model=MODEL
         )
+
+    async def _answered(self, talker: Talker, request: AgentRequest, emit: Emit) -> AgentAnswer:
+        try:
+            return await answered(talker, NoTools(), request, emit, settings=self._settings)
+        except AgentError as error:
+            failure = _local(error)
+            if request.schema is None or failure.code != "provider_refused" or failure.fields.get("status") != 400:
+                raise failure from error
+        # The library cannot make a grammar of this schema: let it write any object, and judge that.
+        talker = replace(talker, shape=lambda schema: {"type": "object"})
+        return await answered(talker, NoTools(), request, emit, settings=self._settings)
 
     async def close(self) -> None:
         """Stops what runs and frees the model."""

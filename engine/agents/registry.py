@@ -260,7 +260,7 @@ class Backends:
     _asks: dict[str, Ask] = field(default_factory=dict)
     _specs: dict[str, BackendSpec] = field(default_factory=dict)
     _bench: Workbench | None = None
-    _prices: Prices | None = None
+    _known_prices: Prices | None = None
 
     def find(self, spec: str) -> Ask:
         """The way to ask the backend that `spec` names until its answer fits.
@@ -326,16 +326,12 @@ class Backends:
             return self._program(spec)
         from engine.agents.provider import ProviderBackend
 
-        if self._prices is None:
-            from engine.prices import Prices
-
-            self._prices = Prices(self.settings.prices)
         return ProviderBackend(
             spec.name,
             spec.model or "",
             environ=self.environ,
             settings=self.settings.agents,
-            prices=self._prices,
+            prices=self.prices,
             bench=self.bench,
         )
 
@@ -356,6 +352,14 @@ class Backends:
         return headless.HeadlessBackend(
             spec.program, spec.model, settings=self.settings, environ=self.environ, clock=bench.clock
         )
+
+    @property
+    def prices(self) -> Prices:
+        if self._known_prices is None:
+            from engine.prices import Prices
+
+            self._known_prices = Prices(self.settings.prices)
+        return self._known_prices
 
     @property
     def bench(self) -> Workbench:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-import orjson
 import pytest
-from support.model_server import STALLS, ModelServer, says
+from support.scripted_model import Asked, Call, ScriptedModel, Stalls, Turn
+from support.trails import MemoryTrail
 
 from engine.agents import model_store
 from engine.agents.answer import ask_until_valid
-from engine.agents.chat import ChatBackend
 from engine.agents.local import LocalBackend
+from engine.agents.loop import SUBMIT, NoTools
+from engine.agents.provider import ProviderBackend
 from engine.agents.sample import SampleBackend, SampleOptions
 from engine.agents.shaping import example
 from engine.ports import Backend
+from engine.prices import Prices
 from engine.schemas import validator_for
+from engine.settings import AgentSettings
 from engine.values import AgentDefinition, AgentRequest
 
 SCHEMA: dict[str, Any] = {
@@ -57,33 +60,49 @@ async def _local(*, slow: bool = False) -> AsyncIterator[Backend]:
     yield LocalBackend(model_store.where())
 
 
-def _fake_model(body: dict[str, Any]) -> Any:
-    wanted = body.get("response_format")
-    if wanted is None:
-        return says(f"An answer to: {body['messages'][-1]['content']}")
+def _fake_model(asked: Asked) -> Turn:
     from random import Random
 
-    value = example(validator_for(wanted["json_schema"]["schema"]), Random(1))
-    return says(orjson.dumps(value).decode())
+    if SUBMIT not in asked.tools:
+        return f"An answer to: {asked.messages[-1].text}"
+    return Call(SUBMIT, example(validator_for(asked.tools[SUBMIT]), Random(1)))
+
+
+class _Bench:
+    """No tools: the tools have suites of their own."""
+
+    async def tools(self, request: AgentRequest, emit: Any) -> NoTools:
+        return NoTools()
 
 
 @asynccontextmanager
-async def _chat(*, slow: bool = False) -> AsyncIterator[Backend]:
-    async with ModelServer(then=lambda body: STALLS if slow else _fake_model(body)) as server:
-        backend = ChatBackend("fake-1", base_url=server.url, api_key="key-of-a-test")
+async def _provider(service: str, *, slow: bool = False) -> AsyncIterator[Backend]:
+    async with ScriptedModel(then=lambda asked: Stalls() if slow else _fake_model(asked)) as model:
+        variables = {"OPENAI_BASE_URL": model.url, "ANTHROPIC_BASE_URL": model.origin}
+        backend = ProviderBackend(
+            service,
+            "fake-1",
+            environ={**variables, "OPENAI_API_KEY": "key-of-a-test", "ANTHROPIC_API_KEY": "key-of-a-test"},
+            settings=AgentSettings(),
+            prices=Prices(),
+            bench=_Bench(),
+        )
         try:
             yield backend
         finally:
-            await backend.close()  # else the server would wait for its connections
+            await backend.close()
 
 
-@pytest.fixture(params=["sample", pytest.param("local", marks=pytest.mark.local_model), "chat"])
+@pytest.fixture(
+    params=["sample", pytest.param("local", marks=pytest.mark.local_model), "openai", "openai-responses", "anthropic"]
+)
 def opened(request: pytest.FixtureRequest) -> Opened:
     if request.param == "local" and not model_store.is_present():
         if request.config.getoption("--require-model"):
             pytest.fail("the embedded model is not here: pawl model pull")
         pytest.skip("the embedded model is not here: pawl model pull")
-    return {"sample": _sample, "local": _local, "chat": _chat}[request.param]
+    made = {"sample": _sample, "local": _local}
+    return made[request.param] if request.param in made else partial(_provider, request.param)
 
 
 async def test_S20_text_comes_back_with_what_it_cost(opened: Opened) -> None:
@@ -120,6 +139,16 @@ async def test_calls_run_at_once_and_keep_apart(opened: Opened) -> None:
     assert all(answer.value.strip() for answer in answers)
 
 
+async def test_what_was_said_is_on_record_in_order(opened: Opened) -> None:
+    trail = MemoryTrail()
+    async with opened() as backend:
+        answer = await backend.run(request(trail=trail), ignore)
+        await backend.close()
+    if backend.name != "sample":  # it says nothing that anybody would look up
+        assert [(turn.role, turn.seq) for turn in trail.turns] == [("user", 1), ("assistant", 2)]
+        assert trail.text(trail.turns[1]).strip() == answer.value.strip()
+
+
 async def test_a_definition_and_feedback_are_taken(opened: Opened) -> None:
     definition = AgentDefinition(name="verify", description="…", prompt="Be brief.")
     asked = request(definition=definition, feedback=(("maybe", "at /: expected object, found text"),))
@@ -131,7 +160,6 @@ async def test_a_definition_and_feedback_are_taken(opened: Opened) -> None:
 
 async def test_a_cancelled_call_stops(opened: Opened) -> None:
     """Cancelled while it works, the call ends at once, and nothing of it goes on after `close`."""
-    threads = set(threading.enumerate())
     async with opened(slow=True) as backend:
         started = asyncio.Event()
         task = asyncio.create_task(
@@ -145,8 +173,6 @@ async def test_a_cancelled_call_stops(opened: Opened) -> None:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 5)
         await asyncio.wait_for(backend.close(), 30)
-    left = [thread for thread in set(threading.enumerate()) - threads if thread.name == "pawl-local"]
-    assert [thread.name for thread in left if thread.is_alive() and not _ends(thread)] == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -158,8 +184,3 @@ async def test_close_may_come_first_and_twice(opened: Opened) -> None:
 
 def _sets(event: asyncio.Event) -> Callable[[dict[str, Any]], None]:
     return lambda _: event.set()
-
-
-def _ends(thread: threading.Thread) -> bool:
-    thread.join(5)
-    return not thread.is_alive()

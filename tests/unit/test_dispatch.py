@@ -22,9 +22,9 @@ NO_CAPS = Caps()
 class Scripted:
     """An agent executor whose attempts wait until the test ends them."""
 
-    def __init__(self, *, timeout_s=60.0, attempts=3, patience=Patience()):
+    def __init__(self, *, timeout_s=60.0, attempts=3, patience=None):
         self.timeout = timeout_s
-        self.kept_patience = patience
+        self.kept_patience = patience or Patience()
         self.attempts = attempts
         self.waiting: dict[int, asyncio.Future] = {}
         self.started: list[tuple[int, int]] = []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from support.schema_strategies import SCHEMAS
+from support.scripted_model import Fails, Holds, ScriptedModel, Turn
+from support.trails import MemoryTrail
 
 from engine.agents import local
 from engine.agents.bounding import Bounds, bounded
@@ -18,32 +21,21 @@ from engine.agents.definitions import known
 from engine.agents.local import LocalBackend
 from engine.errors import AgentError
 from engine.schemas import check_schema, validator_for
-from engine.values import AgentRequest, Usage
+from engine.values import AgentRequest
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
 
 
-class Runtime:
-    """Speaks as llama.cpp's server does in this process: chunks to a callback that may stop it."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.calls: list[dict[str, Any]] = []
-        self.stopped = threading.Event()
-
-    def handle_chat_completions(self, call: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
-        self.calls.append(call)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, dict):
-            on_chunk({"error": answer})
-            return
-        for piece in answer:
-            if on_chunk({"choices": [{"delta": {"content": piece}}]}):
-                self.stopped.set()
-                return
-        on_chunk({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}})
+@asynccontextmanager
+async def served(monkeypatch: pytest.MonkeyPatch, *replies: Turn) -> AsyncIterator[tuple[LocalBackend, ScriptedModel]]:
+    """The backend with a scripted service in place of the library's own, which speaks the same protocol."""
+    async with ScriptedModel(list(replies)) as model:
+        monkeypatch.setattr(local, "_load", lambda path, key: SimpleNamespace(listening_address=model.origin))
+        backend = LocalBackend(Path("model"))
+        try:
+            yield backend, model
+        finally:
+            await backend.close()
 
 
 def request(**fields: Any) -> AgentRequest:
@@ -51,88 +43,89 @@ def request(**fields: Any) -> AgentRequest:
     return AgentRequest(**({"prompt": "Say hi"} | usual | fields))
 
 
-async def ask(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> Any:
-    monkeypatch.setattr(local, "_load", lambda _: runtime)
-    backend = LocalBackend(Path("model"))
-    try:
-        return await backend.run(request(**fields), lambda _: None)
-    finally:
-        await backend.close()
+def ignore(_: dict[str, Any]) -> None:
+    pass
 
 
 async def test_what_the_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = Runtime([" Hi", ". "])
-    answer = await ask(runtime, monkeypatch, definition=known()["verify"], feedback=(("", "it was empty"),))
-    assert (answer.value, answer.usage, answer.model) == ("Hi.", Usage(5, 3), local.MODEL)
-    (call,) = runtime.calls
-    assert call["messages"] == [
-        {"role": "system", "content": known()["verify"].prompt},
-        {"role": "user", "content": "Say hi"},
-        {"role": "assistant", "content": "…"},
-        {"role": "user", "content": "it was empty"},
-    ]
-    assert "response_format" not in call
-    again = Runtime(["x"])
-    await ask(again, monkeypatch, definition=known()["verify"], feedback=(("", "it was empty"),), call=9)
-    assert again.calls == runtime.calls  # the seed too
+    given = {"definition": known()["verify"], "feedback": (("", "it was empty"),)}
+    async with served(monkeypatch, " Hi. ", "x") as (backend, model):
+        answer = await backend.run(request(**given), ignore)
+        await backend.run(request(**given, call=9), ignore)
+    assert (answer.value, answer.model) == ("Hi.", local.MODEL)
+    first, second = model.requests
+    assert first.system == known()["verify"].prompt
+    assert first.messages[0].text.startswith("Say hi")
+    assert "That does not do: it was empty. Answer again." in first.messages[-1].text
+    assert first.tools == {} and first.schema is None
+    assert first.raw == second.raw  # the seed too
+    assert first.raw["cache_prompt"] is False and first.raw["max_tokens"] == local.ANSWER_TOKENS
+
+
+async def test_it_says_once_that_it_has_no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    async with served(monkeypatch, "a") as (backend, _):
+        await backend.run(request(), told.append)
+    assert told[0] == {"notice": local.NO_TOOLS, "code": "no_tools"}
+
+
+async def test_what_is_said_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    trail = MemoryTrail()
+    async with served(monkeypatch, "Hi.") as (backend, _):
+        await backend.run(request(trail=trail), ignore)
+    assert [(turn.role, trail.text(turn)) for turn in trail.turns] == [("user", "Say hi"), ("assistant", "Hi.")]
 
 
 async def test_S21_an_object_that_does_not_fit_is_asked_again_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = Runtime(['{"n": 12'], ['{"n": 4}'])
-    answer = await ask(runtime, monkeypatch, schema=SCHEMA)
-    assert (answer.value, answer.usage) == ({"n": 4}, Usage(10, 6))
-    assert len({call["seed"] for call in runtime.calls}) == 2
-    assert runtime.calls[0]["messages"][0]["content"] == "Say hi\n\nAnswer as a JSON object with: n."
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "why": {"type": "string"}}}
+    async with served(monkeypatch, '{"n": 0}', '{"n": 4}') as (backend, model):
+        assert (await backend.run(request(schema=schema), ignore)).value == {"n": 4}
+    longest = [one.schema["properties"]["why"]["maxLength"] for one in model.requests if one.schema is not None]
+    assert longest == [240, 80]
+    assert model.requests[0].messages[0].text == "Say hi\n\nAnswer as a JSON object with: n, why."
 
 
-async def test_a_grammar_that_cannot_be_made_falls_back_to_any_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = Runtime(ValueError("no grammar"), ['{"n": 4}'])
-    assert (await ask(runtime, monkeypatch, schema=SCHEMA)).value == {"n": 4}
-    assert [call["response_format"]["type"] for call in runtime.calls] == ["json_schema", "json_object"]
+async def test_a_grammar_that_cannot_be_made_falls_back_to_any_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch, Fails(400, "failed to parse grammar"), '{"n": 4}') as (backend, model):
+        assert (await backend.run(request(schema=SCHEMA), ignore)).value == {"n": 4}
+    assert model.requests[1].schema == {"type": "object"}
 
 
 async def test_failures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    too_long = {"type": "exceed_context_size_error", "n_prompt_tokens": 6031, "n_ctx": 4096, "message": "…"}
+    too_long = Fails(400, "request (6031 tokens) exceeds the available context size (4096 tokens)")
     for said, code, message in (
-        (too_long, "prompt_too_long", "local: the prompt has 6031 tokens; the demo model takes 4096, answer included"),
-        ({"message": "odd"}, "local_failed", "local: odd"),
-        (RuntimeError("broken"), "local_failed", "local: the model's runtime failed: broken"),
+        (
+            too_long,
+            "prompt_too_long",
+            "local: the prompt is too long: the service refused with 400: request (6031 tokens) exceeds the available "
+            "context size (4096 tokens); the demo model takes 4096 tokens, answer included",
+        ),
+        (Fails(500, "odd"), "provider_unavailable", "local: the service failed with 500: odd"),
     ):
-        with pytest.raises(AgentError) as caught:
-            await ask(Runtime(said), monkeypatch)
-        assert (caught.value.code, caught.value.message, caught.value.retryable) == (code, message, False)
+        async with served(monkeypatch, said) as (backend, _):
+            with pytest.raises(AgentError) as caught:
+                await backend.run(request(), ignore)
+        assert (caught.value.code, caught.value.message) == (code, message)
 
 
-async def test_a_cancelled_call_stops_its_thread_and_gives_its_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    began, goes_on = threading.Event(), threading.Event()
-
-    def endless() -> Iterator[str]:
-        began.set()
-        assert goes_on.wait(30)
-        while True:
-            yield "x"
-
-    runtime = Runtime(endless(), *(["ok"] for _ in range(local.SLOTS + 1)))
-    monkeypatch.setattr(local, "_load", lambda _: runtime)
-    backend = LocalBackend(Path("model"))
-    task = asyncio.create_task(backend.run(request(), lambda _: None))
-    assert await asyncio.to_thread(began.wait, 30)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    goes_on.set()
-    answers = [backend.run(request(), lambda _: None) for _ in range(local.SLOTS + 1)]
-    assert [answer.value for answer in await asyncio.gather(*answers)] == ["ok"] * (local.SLOTS + 1)
-    assert runtime.stopped.wait(30)
-    await backend.close()
+async def test_a_cancelled_call_gives_its_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch, Holds(asyncio.Event())) as (backend, model):
+        task = asyncio.create_task(backend.run(request(), ignore))
+        await asyncio.wait_for(model.asked.wait(), 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(model.left.wait(), 30)  # the service is told by its connection
+        answers = [backend.run(request(), ignore) for _ in range(local.SLOTS + 1)]
+        assert [answer.value for answer in await asyncio.gather(*answers)] == ["ok"] * (local.SLOTS + 1)
 
 
 async def test_the_model_is_told_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = Runtime(["{}"], ["{}"])
     parts = {"kind": {"enum": ["bug", "idea"]}, "why": {"type": "string", "description": "one line"}, "n": True}
-    await ask(runtime, monkeypatch, schema={"type": "object", "properties": parts})
-    await ask(runtime, monkeypatch, schema={"type": "object"})
-    assert [call["messages"][0]["content"] for call in runtime.calls] == [
+    async with served(monkeypatch, "{}", "{}") as (backend, model):
+        await backend.run(request(schema={"type": "object", "properties": parts}), ignore)
+        await backend.run(request(schema={"type": "object"}), ignore)
+    assert [one.messages[0].text for one in model.requests] == [
         "Say hi\n\nAnswer as a JSON object with: kind (one of bug, idea), why (one line), n.",
         "Say hi\n\nAnswer as a JSON object.",
     ]

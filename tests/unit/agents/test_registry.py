@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from engine.agents import model_store
-from engine.agents.registry import Backends, BackendSpec, list_backends, open_backend, parse_backend
+from engine.agents.registry import Backends, BackendSpec, check_available, list_backends, parse_backend
 from engine.agents.sample import SampleOptions
 from engine.errors import UsageError
-from engine.settings import AgentSettings
+from engine.settings import ProgramSettings, Settings
 from engine.values import AgentRequest
 
-FORMS = "sample, sample:latency=50ms,fail=0.01,tokens=200,usd=0.001,seed=7; local; openai:MODEL"
+FORMS = (
+    "sample, sample:latency=50ms,fail=0.01,tokens=200,usd=0.001,seed=7; local; "
+    "openai:MODEL (and anthropic:, google:, …: pawl backends lists them); "
+    "acp:PROGRAM or acp:PROGRAM:MODEL; cli:PROGRAM or cli:PROGRAM:MODEL"
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,10 @@ FORMS = "sample, sample:latency=50ms,fail=0.01,tokens=200,usd=0.001,seed=7; loca
         ("sample:latency=1.5m, seed=-1", BackendSpec("sample", sample=SampleOptions(90.0, seed=-1))),
         (" local ", BackendSpec("local")),
         ("openai:org/model:tag", BackendSpec("openai", model="org/model:tag")),
+        ("anthropic:claude-x", BackendSpec("anthropic", model="claude-x")),
+        ("litellm:x/y", BackendSpec("litellm", model="x/y")),  # not of our list: the library knows it
+        ("acp:opencode", BackendSpec("acp", program="opencode")),
+        ("cli:claude:opus", BackendSpec("cli", program="claude", model="opus")),
     ],
 )
 def test_a_backend_is_read(text: str, spec: BackendSpec) -> None:
@@ -41,11 +49,8 @@ def test_a_backend_is_read(text: str, spec: BackendSpec) -> None:
     [
         ("smaple", "unknown_backend", f"unknown backend 'smaple': expected one of: {FORMS}"),
         ("", "unknown_backend", f"unknown backend '': expected one of: {FORMS}"),
-        (
-            "anthropic:claude",
-            "backend_not_yet",
-            f"backend 'anthropic:claude': `anthropic` is not in this version of Pawl; these are: {FORMS}",
-        ),
+        ("nobody-has-this:m", "unknown_backend", f"unknown backend 'nobody-has-this:m': expected one of: {FORMS}"),
+        ("acp", "bad_backend", "backend 'acp': `acp` needs a program"),
         ("local:big", "bad_backend", "backend 'local:big': `local` takes no options, found 'big'"),
         ("openai", "bad_backend", "backend 'openai': `openai` needs a model"),
         (
@@ -81,9 +86,9 @@ def _nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_nothing_installed")
-async def test_local_that_is_not_installed_says_how() -> None:
+def test_local_that_is_not_installed_says_how() -> None:
     with pytest.raises(UsageError) as caught:
-        await open_backend("local")
+        Backends().find("local")
     assert (
         caught.value.message
         == "backend `local` cannot run here: its runtime is not installed and its model is not here"
@@ -94,32 +99,53 @@ async def test_local_that_is_not_installed_says_how() -> None:
     assert caught.value.code == "backend_missing"
 
 
-async def test_openai_needs_a_key_or_an_address_of_its_own() -> None:
+async def test_a_service_needs_a_key_or_an_address_of_its_own() -> None:
     with pytest.raises(UsageError) as caught:
-        await open_backend("openai:m", {})
-    assert caught.value.message == "backend `openai` cannot run here: no OPENAI_API_KEY is set"
-    backend = await open_backend("openai:m", {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
-    assert backend.name == "openai"
-    await backend.close()
+        check_available(parse_backend("openai:m"), environ={})
+    assert caught.value.message == "backend `openai` cannot run here: no OPENAI_API_KEY or OPENAI_BASE_URL is set"
+    assert caught.value.hint == "Run: export OPENAI_API_KEY=…"
+    backends = Backends(environ={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    backends.find("openai:m")
+    await backends.close()
 
 
-@pytest.mark.usefixtures("_nothing_installed")
+def test_a_service_whose_client_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.agents.models.find_spec", lambda name: None)
+    with pytest.raises(UsageError) as caught:
+        check_available(parse_backend("mistral:m"), environ={"MISTRAL_API_KEY": "k"})
+    assert caught.value.message == "backend `mistral` cannot run here: its client is not installed"
+    assert caught.value.hint == 'Run: pip install "pawl-engine[providers]" mistralai'
+
+
 def test_all_backends_are_listed_with_what_they_lack() -> None:
-    found = {info.name: (info.is_available, info.why_not, info.install) for info in list_backends({})}
-    assert found == {
-        "sample": (True, "", ""),
-        "local": (
-            False,
-            "its runtime is not installed and its model is not here",
-            'pip install "pawl-engine[local]" && pawl model pull',
-        ),
-        "openai": (False, "no OPENAI_API_KEY is set", "export OPENAI_API_KEY=…"),
-    }
-    assert list_backends({"OPENAI_API_KEY": "k"})[2].to_json()["available"] is True
+    listed = list_backends(Settings(programs={"mine": ProgramSettings(command=("mine",))}), {"OPENAI_API_KEY": "k"})
+    found = {info.name: info for info in listed}
+    assert list(found)[:4] == ["sample", "local", "openai", "openai-responses"]
+    assert found["sample"].is_available and found["openai"].is_available
+    assert (found["anthropic"].is_available, found["anthropic"].install) == (False, "export ANTHROPIC_API_KEY=…")
+    assert found["cli:claude"].form == "cli:claude[:MODEL]"
+    assert {"acp:opencode", "acp:claude", "acp:codex", "acp:gemini", "cli:claude", "cli:codex", "cli:opencode"} <= set(
+        found
+    )
+    assert {"acp:mine", "cli:mine"} <= set(found)
+    assert found["openai"].to_json()["available"] is True
+
+
+def test_a_model_without_tools_refuses_a_call_that_names_some() -> None:
+    with pytest.raises(UsageError) as caught:
+        Backends().tools("local", ("grep",))
+    assert caught.value.message == "backend `local` has no tools; the call asks for grep"
+    assert Backends().tools("local", ()) == ()
+    assert Backends().tools("openai:m", ("Read", "Grep", "Read")) == ("read_file", "grep")
+
+
+def test_rate_limits_count_for_a_service_whatever_the_model() -> None:
+    lines = [Backends().line(spec) for spec in ("openai:a", "openai:b", "acp:claude:opus", "sample:seed=1")]
+    assert lines == ["openai", "openai", "acp:claude", "sample"]
 
 
 async def test_a_run_opens_each_backend_once() -> None:
-    backends = Backends(AgentSettings())
+    backends = Backends()
     request = AgentRequest(run_id="r", call=1, identity=b"i" * 32, attempt=1, prompt="p", workspace="/")
     first = await backends.find("sample:seed=1")(request, lambda _: None)
     assert await backends.find("sample:seed=1")(request, lambda _: None) == first
@@ -134,7 +160,7 @@ async def test_a_run_opens_each_backend_once() -> None:
 def test_naming_a_backend_loads_nothing_heavy() -> None:
     code = (
         "import sys, engine.agents.registry as r; r.parse_backend('local'); r.Backends().find('sample');"
-        "sys.exit(any(name in sys.modules for name in ('httpx', 'jsonschema', 'xllamacpp', 'pydantic')))"
+        "sys.exit(any(name in sys.modules for name in ('httpx', 'jsonschema', 'xllamacpp', 'pydantic', 'pydantic_ai', 'acp', 'mcp', 'yaml')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
