@@ -17,6 +17,7 @@ import orjson
 
 from engine import setup
 from engine.agents.executor import Agents
+from engine.agents.simulated import OnlySample
 from engine.clock import SystemClock
 from engine.diagnostics import lines_of
 from engine.dispatch import Dispatcher
@@ -311,7 +312,7 @@ def _executors(
         run_id=begin.run_id,
         workspace=str(begin.project),
         default_backend=begin.effective.backend,
-        finder=backends,
+        finder=OnlySample(backends) if simulate else backends,
         check_schema=setup.check_schema,
         settings=begin.settings.agents,
         default_model=begin.effective.model,
