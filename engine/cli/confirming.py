@@ -1,4 +1,5 @@
-"""What a person agrees to before a run starts: host effects (never by `--yes`), and a run that was large last time.
+"""What a person agrees to before a run starts: host effects (never by `--yes`), and a run that is large: by its last
+run in this project, or, where it has none, by a quick simulation.
 
 Without a terminal nobody can be asked: a large run is refused with the flag that allows it, and effects that were not
 allowed stay off (their calls throw and name the flag, S63).
@@ -6,6 +7,7 @@ allowed stay off (their calls throw and name the flag, S63).
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,9 @@ from engine.cli.asking import prompt
 from engine.cli.inputs import EFFECTS
 from engine.cli.streams import Output, one_line
 from engine.errors import UsageError
-from engine.options import RunOptions
+from engine.options import UNSET, RunOptions
 from engine.settings import ConfirmSettings
-from engine.values import RunInfo
+from engine.values import Json, RunInfo
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -29,19 +31,26 @@ MEANING = {
 }
 RUNS_LOOKED_AT = 50
 FREE_BACKENDS = ("sample",)
+UNPROJECTED = (*FREE_BACKENDS, "local")
+"""A first run on these costs nothing but time."""
+
+_NAMED = re.compile(r"\bname\s*:\s*(?P<quote>['\"`])(?P<name>[^\n]*?)(?P=quote)")
 
 
 async def confirmed(
-    engine: Engine, script: ScriptSource, options: RunOptions, out: Output, *, is_yes: bool
+    engine: Engine, script: ScriptSource, options: RunOptions, out: Output, *, is_yes: bool, args: Json = UNSET
 ) -> RunOptions:
     """`options` with what the person allowed.
+
+    Args:
+        args: what the script will see.
 
     Raises:
         UsageError: `not_confirmed`: a person said no, or nobody could be asked.
     """
     options = await _with_effects(engine, script, options, out)
     if not is_yes:
-        await _confirm_size(engine, script, options, out)
+        await _confirm_size(engine, script, args, options)
     return options
 
 
@@ -66,16 +75,20 @@ async def _with_effects(engine: Engine, script: ScriptSource, options: RunOption
     return replace(options, allow=frozenset(granted | set(missing))) if answer == "y" else options
 
 
-async def _confirm_size(engine: Engine, script: ScriptSource, options: RunOptions, out: Output) -> None:
-    """A run is large when its last one in this project was. A cap that was given on the command line is consent."""
+async def _confirm_size(engine: Engine, script: ScriptSource, args: Json, options: RunOptions) -> None:
+    """A cap that was given on the command line is consent."""
     backend = (options.backend or engine.settings.backend or "local").partition(":")[0]
-    if backend in FREE_BACKENDS or options.max_agents is not None or options.max_cost_usd is not None:
+    caps = (options.max_agents, options.max_cost_usd, options.budget_tokens)
+    if backend in FREE_BACKENDS or any(cap is not None for cap in caps):
         return
     limits = engine.settings.confirm
     last = await _last_run(engine, script, limits)
-    if last is None or not _is_large(last, limits):
+    if last is not None:
+        size = _size_of(last, limits)
+    else:
+        size = None if backend in UNPROJECTED else await _projected_size(engine, script, args, options)
+    if size is None:
         return
-    size = f"its last run made {wording.count(last.agents, 'agent call')} for {wording.money(last.paid.cost_usd)}"
     if not options.is_interactive:
         raise UsageError(
             f"{script.name} is a large workflow: {size}",
@@ -86,20 +99,49 @@ async def _confirm_size(engine: Engine, script: ScriptSource, options: RunOption
         raise UsageError("not started: you said no", code="not_confirmed")
 
 
+def _size_of(last: RunInfo, limits: ConfirmSettings) -> str | None:
+    """How large the last run was, in words; None when it was not."""
+    if not _is_large(last, limits):
+        return None
+    tokens = last.paid.input_tokens + last.paid.output_tokens
+    made = f"its last run made {wording.count(last.agents, 'agent call')} for {wording.money(last.paid.cost_usd)}"
+    return f"{made} and used {tokens:,} tokens" if tokens > limits.tokens else made
+
+
+async def _projected_size(engine: Engine, script: ScriptSource, args: Json, options: RunOptions) -> str | None:
+    """How large a first run may get, in words; None when it seems not to."""
+    from engine.cli.projecting import projected
+
+    limits = engine.settings.confirm
+    found = await projected(engine, script, args, options, enough=limits.agents)
+    if found is None or not (
+        found.agents > limits.agents or found.tokens > limits.tokens or found.cost_usd > limits.cost_usd
+    ):
+        return None
+    calls = f"{wording.count(found.agents, 'agent call')}{'' if found.is_whole else ' and wanted more'}"
+    return (
+        f"it has no run here to go by, and with made-up answers it made {calls}: about {found.tokens:,} tokens for "
+        f"{wording.money(found.cost_usd)}, by {found.basis}"
+    )
+
+
 async def _last_run(engine: Engine, script: ScriptSource, limits: ConfirmSettings) -> RunInfo | None:
     recent: list[RunInfo] = []
     async for info in engine.journal.runs():
         recent.append(info)
         if len(recent) >= RUNS_LOOKED_AT:
             break
-    if not any(_is_large(info, limits) for info in recent):  # spares most starts the parse
-        return None
-    name = ((await engine.check(script.text, file=script.name)).meta or {}).get("name")
+    if any(_is_large(info, limits) for info in recent):
+        name = ((await engine.check(script.text, file=script.name)).meta or {}).get("name")
+    else:  # spares most starts the parse: whichever it was, it was not large
+        named = _NAMED.search(script.text)
+        name = named["name"] if named is not None else None
     return next((info for info in recent if info.name == name), None)
 
 
 def _is_large(info: RunInfo, limits: ConfirmSettings) -> bool:
-    return info.agents > limits.agents or info.paid.cost_usd > limits.cost_usd
+    tokens = info.paid.input_tokens + info.paid.output_tokens
+    return info.agents > limits.agents or info.paid.cost_usd > limits.cost_usd or tokens > limits.tokens
 
 
 async def _choice(question: str, letters: str) -> str:

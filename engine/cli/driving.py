@@ -74,7 +74,7 @@ def run(shell: Shell, *, script: str, run_id: str | None, reuse_from: str | None
         from engine.cli.confirming import confirmed
 
         source = script_source(script, engine.project)
-        allowed = await confirmed(engine, source, options, shell.out, is_yes=flags["yes"])
+        allowed = await confirmed(engine, source, options, shell.out, is_yes=flags["yes"], args=args)
         return lambda: engine.start(source, args=args, options=allowed, run_id=run_id, reuse_from=reuse_from)
 
     return _drive(shell, flags, prepare)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from engine.values import CallKind, Json, RunStatus
 if TYPE_CHECKING:
     from engine.cli.board import Board
     from engine.events import Event
-    from engine.history import CallView
     from engine.journal.reading import ModelUsage
 
 SIMULATED = "sample"
@@ -81,7 +81,8 @@ async def simulate(shell: Shell, script: str, args: str | None) -> int:
             settings = engine.settings
     async with journal(shell) as recorded:
         usage = {model: one for model, one in (await recorded.mean_usage()).items() if model != SIMULATED}
-    told = estimate(calls, usage, settings.estimate, settings.model)
+    asked = [view.content.get("model") or settings.model for view in calls if view.kind == CallKind.AGENT]
+    told = estimate(asked, usage, settings.estimate)
     if shell.out.is_json:
         shell.out.json(
             {
@@ -120,24 +121,23 @@ def _print(shell: Shell, board: Board, widths: Widths, told: Mapping[str, Json])
     )
 
 
-def estimate(
-    calls: Sequence[CallView], usage: Mapping[str, ModelUsage], table: EstimateSettings, model: str | None
-) -> dict[str, Json]:
-    """Tokens and cost of the agent calls.
+def estimate(asked: Sequence[str | None], usage: Mapping[str, ModelUsage], table: EstimateSettings) -> dict[str, Json]:
+    """Tokens and cost of agent calls.
 
     A call counts as the mean of the recorded calls of its model in this project, else of all of them, else as the
     settings' table says.
+
+    Args:
+        asked: the model of each call; None where none was named.
     """
-    agents = [view for view in calls if view.kind == CallKind.AGENT]
     totals, seen = [0.0, 0.0, 0.0], sum(one.calls for one in usage.values())
-    for view in agents:
-        known = usage.get(str(view.content.get("model") or model))
-        for place, amount in enumerate(_means(known, usage, table)):
-            totals[place] += amount
+    for model, calls in Counter(asked).items():
+        for place, amount in enumerate(_means(usage.get(str(model)), usage, table)):
+            totals[place] += calls * amount
     source = "journal" if seen else "settings"
     recorded = f"the usage of {wording.count(seen, 'recorded call')} in this project's journal"
     return {
-        "agents": len(agents),
+        "agents": len(asked),
         "input_tokens": round(totals[0]),
         "output_tokens": round(totals[1]),
         "cost_usd": round(totals[2], 6),
