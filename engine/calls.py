@@ -100,6 +100,7 @@ def _full(row: SettlementRow, value: bytes) -> bytes:
 
 def short(content: dict[str, Json]) -> str:
     """A name for a call that has no label: the start of what it asks."""
-    text = next((str(content[k]) for k in ("prompt", "command", "question", "path", "pattern", "branch") if k in content), "")
+    subjects = ("prompt", "command", "question", "path", "pattern", "branch")
+    text = next((str(content[name]) for name in subjects if name in content), "")
     line = " ".join(text.split())
     return line if len(line) <= 60 else line[:59] + "…"

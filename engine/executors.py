@@ -6,7 +6,7 @@ behind. What it raises decides how the call ends: see the table in `engine/dispa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 

@@ -285,7 +285,7 @@ def _budget(begin: Beginning, backends: setup.BackendPool) -> Budget:
         paid=begin.paid,
         agents=begin.agents,
         # With a known price a cap on money holds from the first calls on, before any of them has finished.
-        first_call=lambda model: backends.prices.first_call(model),
+        first_call=lambda asked: backends.prices.first_call(asked),  # noqa: PLW0108 - prices are loaded when needed
     )
     for record in begin.records:
         row = record.settlement
@@ -321,7 +321,7 @@ def _executors(
         models=begin.settings.models,
         phase_models={phase.title: phase.model for phase in begin.checked.script.meta.phases if phase.model},
         trails=_trails(begin, writer),
-        worktrees=None if simulate or begin.effective.backend.startswith("sample") else worktrees,
+        worktrees=None if simulate else worktrees,
     )
     return out
 
@@ -348,7 +348,7 @@ def _worktrees(begin: Beginning, writer: Writer) -> Worktrees:
 
 
 def _permits(questions: Questions) -> Permit:
-    """Asks the person at the terminal what a subagent may do; `always` holds for the tool and the argument, this run."""
+    """Asks the person at the terminal what a subagent may do. `always`: the same tool and argument, in this run."""
     always: set[tuple[str, str]] = set()
 
     async def permit(request: AgentRequest, tool: str, argument: str, emit: Emit) -> bool:

@@ -25,8 +25,8 @@ GOES_ON = (
     "done. Look at the state of things before you rely on it, then finish the task."
 )
 BEGINS_AGAIN = (
-    "Somebody began with this task before you and was interrupted; what they did to files may be half done. Look at the "
-    "state of things before you rely on it.\n\n"
+    "Somebody began with this task before you and was interrupted; what they did to files may be half done. Look at "
+    "the state of things before you rely on it.\n\n"
 )
 
 

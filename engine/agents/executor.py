@@ -58,6 +58,10 @@ class Finder(Protocol):
         """Whose rate limits count for it."""
         ...
 
+    def acts(self, spec: str) -> bool:
+        """Whether its agents can change anything: one that only answers needs no worktree."""
+        ...
+
 
 class Trails(Protocol):
     """What is needed of `engine.trail.Trails`."""
@@ -144,7 +148,8 @@ class Agents:
 
     async def run(self, job: Job, attempt: int, emit: Emit) -> AgentAnswer:
         trail = NO_TRAIL if self.trails is None else await self.trails.open(job, attempt)
-        if job.content.get("isolation") != "worktree" or self.worktrees is None:
+        is_isolated = job.content.get("isolation") == "worktree" and self.finder.acts(self.backend(job))
+        if not is_isolated or self.worktrees is None:
             return await self._ask(job, attempt, emit, trail, self.workspace)
         root = await self.worktrees.enter(job.call, job.label)
         try:
@@ -163,8 +168,8 @@ class Agents:
         if found.unknown_tier is not None:
             emit(
                 {
-                    "notice": f"The model {found.unknown_tier!r} is no model of the config: {found.ways[0].backend} answers "
-                    f'with its own. Name it: [models] {found.unknown_tier} = ["…"]',
+                    "notice": f"The model {found.unknown_tier!r} is no model of the config: {found.ways[0].backend} "
+                    f'answers with its own. Name it: [models] {found.unknown_tier} = ["…"]',
                     "code": "unknown_tier",
                 }
             )

@@ -2,8 +2,8 @@
 
 llama.cpp runs in threads of its own and serves its HTTP protocol on the loopback interface, behind a key that only this
 process has; the agent's side is the same as for any provider (`engine.agents.loop`). The model is loaded at the first
-call and shared by all. It proves the plumbing, not answers: it is labelled a demo model wherever people see it. It cannot
-call tools.
+call and shared by all. It proves the plumbing, not answers: it is labelled a demo model wherever people see it. It
+cannot call tools.
 
 Structured answers are written under a grammar made from a bounded copy of the schema and judged by the real one in the
 loop, so what leaves is valid or an honest error.

@@ -1,4 +1,4 @@
-"""The tool loop: a model says what to do, tools do it, until it gives its answer. Ours, because it is what a run pays for.
+"""The tool loop: a model says what to do, tools do it, until it gives its answer.
 
 Each turn is on record before the next one begins (`Conversation`), so a subagent that was interrupted goes on from its
 last complete turn. A structured answer is the arguments of a last tool call, `submit_answer`, judged here against the
@@ -70,7 +70,7 @@ class Talker:
     settings: ModelSettings
     cost: Callable[[str | None, RequestUsage], float | None]
     is_one_shot: bool = False
-    shape: Callable[[dict[str, Json]], dict[str, Json]] = staticmethod(lambda schema: schema)
+    shape: Callable[[dict[str, Json]], dict[str, Json]] | None = None
 
 
 class Loop:
@@ -174,8 +174,9 @@ class Loop:
         if self._talker.is_one_shot:
             if schema is None:
                 return ModelRequestParameters()
-            shape = OutputObjectDefinition(json_schema=self._talker.shape(schema), name="answer")
-            return ModelRequestParameters(output_mode="native", output_object=shape)
+            shape = self._talker.shape
+            form = OutputObjectDefinition(json_schema=shape(schema) if shape else schema, name="answer")
+            return ModelRequestParameters(output_mode="native", output_object=form)
         tools = [
             ToolDefinition(name=spec.name, description=spec.description, parameters_json_schema=spec.parameters)
             for spec in self._tools.specs()

@@ -284,6 +284,10 @@ class Backends:
         found = self._spec(spec)
         return found.name if found.program is None else f"{found.name}:{found.program}"
 
+    def acts(self, spec: str) -> bool:
+        """Whether agents of this backend have tools to change anything with."""
+        return self._spec(spec).name not in ("sample", "local")
+
     def tools(self, spec: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """The canonical names of tools that a call asks for. Raises `UsageError` (`unknown_tool`, `no_tools`)."""
         from engine.agents.policy import canonical_tool

@@ -162,6 +162,8 @@ def _drive(shell: Shell, flags: dict[str, Any], prepare: Prepare, *, is_explaine
 
     from engine.cli.driver import Outlets, drive
 
+    _refuse_inside_agents()
+
     outlets = Outlets.open(
         events=flags["events"], out=flags["out"], fails_degraded=flags["fail_degraded"], is_explained=is_explained
     )
@@ -170,6 +172,22 @@ def _drive(shell: Shell, flags: dict[str, Any], prepare: Prepare, *, is_explaine
     from engine.cli.detaching import detached
 
     return detached(shell, lambda told: asyncio.run(drive(shell, outlets, prepare, told=told)))
+
+
+def _refuse_inside_agents() -> None:
+    """Subagents can't start workflows: a script's own `workflow()` shares its caps, a command of an agent has none."""
+    import os
+
+    from engine.agents.environment import INSIDE_AGENT
+
+    if os.environ.get(INSIDE_AGENT):
+        from engine.errors import UsageError
+
+        raise UsageError(
+            "a subagent cannot start or resume workflows",
+            code="inside_agent",
+            hint="Do the task yourself; a script starts other workflows with workflow().",
+        )
 
 
 COMMANDS: dict[str, Command] = {"run": run, "resume": resume, "replay": replay}

@@ -41,6 +41,9 @@ class Finder:
     def line(self, name):
         return name.partition(":")[0]
 
+    def acts(self, name):
+        return name != "sample"
+
     def tools(self, name, names):
         return names
 
@@ -186,3 +189,41 @@ def test_tools_are_what_the_call_and_its_definition_both_allow(tmp_path):
     assert one.request(job(tools=["grep", "edit_file"], agentType="reader"), 1).tools == ("grep",)
     assert one.request(job(tools=[]), 1).tools == ()
     assert one.request(job(tools=["grep"]), 1).is_named_tools
+
+
+class Worktrees:
+    def __init__(self, root):
+        self.root = root
+        self.seen = []
+
+    async def enter(self, call, label):
+        self.seen.append(("enter", call, label))
+        return str(self.root)
+
+    async def leave(self, call):
+        self.seen.append(("leave", call))
+        return {"branch": "pawl/r-1/3"}
+
+
+async def test_S25_an_isolated_agent_works_in_a_worktree_and_says_what_became_of_it(tmp_path):
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    trees = Worktrees(tmp_path / "tree")
+    one = agents(tmp_path, worktrees=trees)
+    done = await one.run(job(isolation="worktree", backend="openai:m", cwd="sub"), 1, lambda body: None)
+    assert done.value.workspace == f"{tmp_path}/tree/sub"
+    assert done.meta["worktree"] == {"branch": "pawl/r-1/3"}
+    assert trees.seen == [("enter", 3, "a label"), ("leave", 3)]
+
+
+async def test_S25_what_was_changed_is_kept_when_the_attempt_fails(tmp_path):
+    trees = Worktrees(tmp_path)
+    one = agents(tmp_path, Finder({"openai:m": failed("provider_unavailable")}), worktrees=trees)
+    with pytest.raises(AgentError):
+        await one.run(job(isolation="worktree", backend="openai:m"), 1, lambda body: None)
+    assert trees.seen[-1] == ("leave", 3)
+
+
+async def test_S25_an_agent_that_only_answers_needs_no_worktree(tmp_path):
+    trees = Worktrees(tmp_path)
+    await agents(tmp_path, worktrees=trees).run(job(isolation="worktree"), 1, lambda body: None)
+    assert trees.seen == []
