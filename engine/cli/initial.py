@@ -16,6 +16,7 @@ CONFIG = """\
 # backend = "local"            # local, sample, openai:MODEL
 # model = ""                   # default model of the agents
 # allow = []                   # host effects that scripts may use: "check", "files", "ask"
+# Kinds of subagent of your own (agentType) are Markdown files in .pawl/agents: docs/agents.md.
 
 [limits]
 # agents = 1000                # agent calls in the life of a run
@@ -27,6 +28,9 @@ CONFIG = """\
 [agents]
 # timeout_minutes = 30.0       # one attempt at one call
 # attempts = 3                 # 1 + retries of errors that may pass
+
+[models]
+# lite = "openai:gpt-5-nano"   # names for models; ["a", "b"] asks b when a fails
 
 [secrets]
 # environment = ["*_API_KEY", "*_TOKEN", "*_SECRET", "*_PASSWORD"]   # variables whose values are masked
