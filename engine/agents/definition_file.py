@@ -112,8 +112,8 @@ def read(data: bytes, *, name: str, source: str, canonical: Canonical) -> AgentD
     except UnicodeDecodeError as error:
         raise NotUsable(f"it is not UTF-8 (byte {error.start + 1})") from None
     front, body = _parts(text)
-    if front.get("disable") is True:
-        raise NotUsable("it is disabled (disable: true)")
+    if True in (front.get("disable"), front.get("disabled")):
+        raise NotUsable("it is disabled: its front matter says so")
     if not body:
         raise NotUsable("it has no prompt: nothing follows the front matter")
     own = _text(front, "name")

@@ -214,7 +214,7 @@ def test_a_name_whose_file_is_broken_is_an_error_and_never_another_definition(pr
         ('---\nname: "a\\nb"\n---\nDo it.\n', "name: expected 1 to 100 characters on one line"),
         ("---\nmodel: 5\n---\nDo it.\n", "model: expected text, found 5; put it in quotes"),
         ("---\ntools: {write: maybe}\n---\nDo it.\n", "tools: write: expected true or false"),
-        ("---\ndisable: true\n---\nDo it.\n", "it is disabled (disable: true)"),
+        ("---\ndisable: true\n---\nDo it.\n", "it is disabled: its front matter says so"),
         (b"---\nname: x\n---\n\xff\n", "it is not UTF-8 (byte 17)"),
         (b"x" * (MAX_BYTES + 1), "it is larger than 64 KiB"),
     ],
