@@ -21,6 +21,7 @@ How an attempt's end becomes the call's outcome:
 | anything else raised: a bug of the backend       | failed    | error `engine_bug`    | its code and message |
 | refused before a start: cap, schema, option      | refused   | that error            | its code and message |
 | withdrawn by `cancel`                            | cancelled | nothing               | as given             |
+| at a cap on tokens or money between two turns    | failed    | error `limit_…`       | its code and message |
 | cut off by `stop`                                | none      | nothing; asked again by a resume             ||
 
 Only agents are timed from here; a host effect keeps its own time.
@@ -86,16 +87,17 @@ class _Halt(IntEnum):
     STALL = 1
     TIMEOUT = 2
     RETRY = 3
-    MINUTES = 4
-    SKIP = 5
-    INTERRUPT = 6
-    CANCEL = 7
+    LIMIT = 4
+    MINUTES = 5
+    SKIP = 6
+    INTERRUPT = 7
+    CANCEL = 8
 
 
 _SLICE = 256
 """Calls started or refused in one turn of the event loop: some milliseconds."""
 
-_KEPT = (_Halt.STALL, _Halt.TIMEOUT, _Halt.MINUTES, _Halt.INTERRUPT)
+_KEPT = (_Halt.STALL, _Halt.TIMEOUT, _Halt.LIMIT, _Halt.MINUTES, _Halt.INTERRUPT)
 """When an attempt answers although it was told to stop for one of these, the answer is kept: it has been paid for."""
 
 
@@ -122,6 +124,7 @@ class _Live:
     stall: Alarm | None = None  # looks whether the attempt has fallen silent
     halt: _Halt | None = None
     halt_reason: str = ""
+    refusal: PawlError | None = None  # the cap that it was stopped for
     started: float = 0.0  # the current attempt
     last_sign: float = 0.0  # of life: tells slow from hung
     is_talking: bool = False  # in the middle of an answer: not before its first token, not in a tool
@@ -419,7 +422,21 @@ class Dispatcher:
             live.so_far = _usage(body["usage"])
         elif "tokens" in body:
             live.so_far = Usage(live.so_far.input_tokens, int(body["tokens"]), live.so_far.cost_usd)
+        if "turn" in body:
+            self._hold_to_caps(live)
+            return
         self._progress(live.job.call, body)
+
+    def _hold_to_caps(self, live: _Live) -> None:
+        """An agent is about to ask its model again: past a cap on tokens or money it may not (I6). What it has said so
+        far is paid for and on record; it is stopped before it costs more."""
+        if not live.has_reserved:
+            return
+        self._budget.tell(live.job.call, live.so_far)
+        refusal = self._budget.overrun()
+        if refusal is not None:
+            live.refusal = refusal
+            self._stop_call(live.job.call, _Halt.LIMIT, refusal.message)
 
     def _watch(self, live: _Live, body: dict[str, Json]) -> None:
         """Tells slow from hung: once an answer has begun, it may not fall silent. Nothing runs before the first token,
@@ -587,6 +604,8 @@ class Dispatcher:
                 self._enqueue(live)
             else:
                 self._start(live)
+        elif halt is _Halt.LIMIT:
+            self._finish(live, Outcome.FAILED, error=live.refusal, is_soon=is_soon)
         elif halt is _Halt.MINUTES:
             self._finish(live, Outcome.FAILED, error=self._budget.refusal(is_counted=True), is_soon=is_soon)
         elif halt is _Halt.INTERRUPT:

@@ -59,7 +59,8 @@ class DrivenTime:
 class Budget:
     """Admits calls to a run while `paid + reserved < total`.
 
-    The life of a call: `refusal` (is it hopeless?), `reserve` (may it start now?), any number of `spend`, one `close`.
+    The life of a call: `refusal` (is it hopeless?), `reserve` (may it start now?), for each attempt any number of `tell`
+    and one `spend`, then one `close`.
     An agent is counted when it first reserves, once in the life of the run: a retry, and a call that an earlier
     version started already, is the same agent.
 
@@ -87,6 +88,7 @@ class Budget:
         self._reserved: dict[int, Usage] = {}
         # Kept beside the dict so that admission costs the same with one or with 1,024 calls running. Cost is summed
         # anew whenever nothing is reserved, so that rounding errors of floats cannot pile up.
+        self._running: dict[int, Usage] = {}
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
         self._learned: dict[str, tuple[int, Usage]] = {}
@@ -97,7 +99,17 @@ class Budget:
         Args:
             is_counted: the call is an agent that the agents cap has counted already.
         """
-        caps, paid = self.caps, self.paid
+        return self._refusal(self.paid, is_counted=is_counted)
+
+    def overrun(self) -> LimitReached | None:
+        """Why no running call may go on to another turn: what was paid and what the running attempts have used so far
+        reach a cap on tokens or money. None while they do not."""
+        if not self._running or (self.caps.tokens is None and self.caps.cost_usd is None):
+            return None
+        return self._refusal(sum(self._running.values(), self.paid), is_counted=True)
+
+    def _refusal(self, paid: Usage, *, is_counted: bool) -> LimitReached | None:
+        caps = self.caps
         if caps.agents is not None and not is_counted and self.agents >= caps.agents:
             return LimitReached(
                 f"The run has started {self.agents:,} of at most {caps.agents:,} agents.",
@@ -165,8 +177,18 @@ class Budget:
                 return None
         return Usage(0, tokens, usd)
 
+    def tell(self, call: int, usage: Usage) -> None:
+        """What the running attempt of an open call has used so far. One that has used more than it had reserved holds
+        that much from now on: what it took is no room for others."""
+        self._running[call] = usage
+        held = self._reserved[call]
+        if held is not NO_USAGE:
+            tokens, usd = max(held.output_tokens, usage.output_tokens), max(held.cost_usd, usage.cost_usd)
+            self._set(call, Usage(0, tokens, usd))
+
     def spend(self, call: int, usage: Usage) -> None:
         """Books what an attempt of an open call cost; its reservation shrinks by as much."""
+        self._running.pop(call, None)
         self.paid += usage
         held = self._reserved[call]
         if held is not NO_USAGE:

@@ -41,7 +41,8 @@ class Backend(Protocol):
 
         `emit` takes progress: `{"tokens": n}` (output so far: the sign of life that the stall watch looks for),
         `{"tool": name}` while a tool runs and `{"tool": None}` after it (the watch stands still), `{"waiting": why}`,
-        `{"usage": {…}}` so far, `{"notice": text, "code": …}` (one warning of the run for each code).
+        `{"usage": {…}}` so far, `{"turn": n}` before a model is asked again (where a call that has reached a cap is
+        stopped: give the loop a turn after it), `{"notice": text, "code": …}` (one warning of the run for each code).
         A session handle is given early as `{"session": id}`, so that an interrupted call can go on. What is said and
         done goes on record with `request.trail`.
 

@@ -2,6 +2,7 @@
 
 A backend adds one turn after another and waits until each is durable: what a model asked for is on disk before a tool
 acts on it, so that an interrupted subagent goes on from its last complete turn and is told what may be half done.
+Nothing of a conversation is kept in memory here: a later attempt reads it from the journal, where all of it is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Trails:
     """Opens the conversation of a call for each of its attempts. One instance serves one version of a run.
 
     Args:
-        recorded: reads the turns of a call from the journal: of earlier versions, asked for once a call.
+        recorded: reads the turns of a call from the journal. An attempt is on record before it begins, and with it
+            every turn that was added before.
     """
 
     def __init__(
@@ -36,22 +38,14 @@ class Trails:
         self._clock = clock
         self._masker = masker
         self._recorded = recorded
-        self._turns: dict[int, list[TurnRow]] = {}
 
     async def open(self, job: Job, attempt: int) -> Trail:
         """The trail of an attempt that begins; what earlier ones said is in it, and `job.session` is what they left."""
-        turns = self._turns.get(job.call)
-        if turns is None:
-            earlier = await self._recorded(job.call) if attempt > 1 else ()
-            turns = self._turns.setdefault(job.call, list(earlier))
-        for turn in turns:
+        earlier = await self._recorded(job.call) if attempt > 1 else ()
+        for turn in earlier:
             if turn.role == "session":
                 job.session = orjson.loads(turn.body).get("session")
-        return _CallTrail(self, job.call, attempt, turns)
-
-    def forget(self, call: int) -> None:
-        """The call is settled: nobody goes on with its conversation in this version."""
-        self._turns.pop(call, None)
+        return _CallTrail(self, job.call, attempt, tuple(earlier))
 
     async def write(self, turn: TurnRow) -> None:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -69,16 +63,16 @@ class Trails:
 class _CallTrail:
     """See `engine.values.Trail`."""
 
-    def __init__(self, trails: Trails, call: int, attempt: int, turns: list[TurnRow]) -> None:
-        self.earlier: Sequence[TurnRow] = tuple(turns)
+    def __init__(self, trails: Trails, call: int, attempt: int, earlier: Sequence[TurnRow]) -> None:
+        self.earlier = earlier
         self._trails = trails
         self._call = call
         self._attempt = attempt
-        self._turns = turns
+        self._seq = len(earlier)
 
     async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
         masked = self._trails.masked(body)
-        turn = TurnRow(self._call, self._attempt, len(self._turns) + 1, role, self._trails.now_ms(), kept(masked))
-        self._turns.append(turn)
+        self._seq += 1
+        turn = TurnRow(self._call, self._attempt, self._seq, role, self._trails.now_ms(), kept(masked))
         await self._trails.write(turn)
         return masked

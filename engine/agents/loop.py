@@ -99,7 +99,9 @@ class Loop:
                 what was paid until then.
         """
         try:
-            for _ in range(self._most_turns):
+            for turn in range(1, self._most_turns + 1):
+                self._emit({"turn": turn})
+                await asyncio.sleep(0)  # where an attempt that may not go on is stopped: before it costs more
                 response = await self._ask(conversation)
                 found, value = await self._take(conversation, response)
                 if found:

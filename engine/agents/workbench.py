@@ -80,7 +80,7 @@ class Workbench:
             environ=self.environ,
             secret_names=self.settings.secrets.environment,
             mcp=self._servers,
-            overflow=self.outputs / str(request.call),
+            overflow=self.outputs / request.run_id / str(request.call),
         )
         await box.open()
         return box

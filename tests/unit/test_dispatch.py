@@ -708,3 +708,36 @@ async def test_what_an_answer_brings_along_is_kept_with_it():
     bench.agents.waiting[1].set_result(AgentAnswer("x", SPENT, "m", meta={"worktree": {"branch": "b"}}))
     await settle_loop()
     assert bench.settled[0].meta["worktree"] == {"branch": "b"}
+
+
+async def test_I6_an_agent_of_many_turns_is_stopped_at_a_cap_before_its_next_turn():
+    bench = Bench(caps=Caps(tokens=1000), concurrency=2)
+    bench.submit(1)
+    await settle_loop()
+    tell = bench.agents.emits[1]
+    tell({"turn": 1})
+    tell({"usage": {"output_tokens": 600}})
+    tell({"turn": 2})
+    await settle_loop()
+    assert bench.agents.cancelled == []
+    tell({"usage": {"output_tokens": 1200}})
+    assert bench.agents.cancelled == []  # what it says now may be its answer, and is paid for
+    tell({"turn": 3})
+    await settle_loop()
+    (done,) = bench.settled
+    assert (done.outcome, done.error["code"]) == (Outcome.FAILED, "limit_tokens")
+    assert done.error["message"] == "The run has spent 1,200 of at most 1,000 output tokens."
+    assert bench.budget.paid.output_tokens == 1200
+
+
+async def test_I6_what_running_agents_have_used_is_no_room_for_others():
+    bench = Bench(caps=Caps(tokens=3000), concurrency=4)
+    bench.submit(1)
+    await settle_loop()
+    bench.agents.emits[1]({"turn": 1})
+    bench.agents.emits[1]({"usage": {"output_tokens": 3000}})
+    bench.agents.emits[1]({"turn": 2})
+    bench.submit(2)
+    await settle_loop()
+    assert bench.outcomes()[0][1] is Outcome.FAILED
+    assert bench.agents.started == [(1, 1)]
