@@ -30,3 +30,6 @@ class OnlySample:
 
     def line(self, spec: str) -> str:
         return self.finder.line(SAMPLE)
+
+    def acts(self, spec: str) -> bool:
+        return False
