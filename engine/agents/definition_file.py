@@ -59,10 +59,10 @@ class _Grant:
     def tools(self) -> tuple[str, ...] | None:
         if self.allowed is None and not self.is_narrowed:
             return None
-        left = (set(TOOLS) if self.allowed is None else self.allowed) - self.removed
-        for name in sorted(left):
-            if name.endswith(".*") and any(other.startswith(name[:-1]) for other in self.removed):
-                left.discard(name)
+        given = set(TOOLS) if self.allowed is None else self.allowed
+        left = {name for name in given if not any(_overlap(name, gone) for gone in self.removed)}
+        for name in sorted(given - left - self.removed):
+            if "*" in name or name == "mcp":
                 self.problems.append(f"{name} is left out: some of its tools are taken away")
         return tuple(sorted(left))
 
@@ -85,14 +85,25 @@ class _Grant:
                 self.removed.update(self._ours(bare, None))
 
     def _ours(self, name: str, note: str | None) -> Iterator[str]:
-        if "(" in name:
-            self.problems.append(f"{name} is left out: patterns belong in [permissions] of the config")
-            return
         try:
-            yield self.canonical(name)
+            tool = self.canonical(name)
         except UsageError:
             if note is not None:
                 self.problems.append(f"{name} {note}: Pawl has no such tool")
+            return
+        if "(" in tool:
+            self.problems.append(f"{name} is left out: patterns belong in [permissions] of the config")
+        else:
+            yield tool
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two names mean a tool in common; `mcp` and a `*` mean many. When in doubt, they do."""
+    pieces = [("mcp.*" if name == "mcp" else name).partition("*") for name in (one, other)]
+    (left, is_left_open, _), (right, is_right_open, _) = pieces
+    return (left == right) or bool(
+        (is_right_open and left.startswith(right)) or (is_left_open and right.startswith(left))
+    )
 
 
 def read(data: bytes, *, name: str, source: str, canonical: Canonical) -> AgentDefinition:

@@ -25,7 +25,7 @@ PROJECT_FOLDERS = (".pawl/agents", ".claude/agents", ".opencode/agent", ".openco
 NAMED_BY_STEM = (".claude",)
 """Programs that name a definition in a nested folder by its file alone; for others the folder is part of the name."""
 
-_OWN_NAME = re.compile(rb"^name:[ \t]*[\"']?([^\"'\r\n]{1,100})", re.MULTILINE)
+_OWN_NAME = re.compile(rb"^name:[ \t]*[\"']?([\w-][^\"'\r\n]{0,99})", re.MULTILINE)
 
 MAX_FILES = 1000
 MAX_DEPTH = 8

@@ -60,7 +60,7 @@ def agents(shell: Shell) -> None:
         shell.out.json({"agents": [_agent_json(one) for one in found]})
         return
     rows = [
-        (one_line(one.name), one.origin, one_line(_about_agent(one), 100), str(one.path or ""))
+        (one_line(one.name), one.origin, _about_agent(one), str(one.path or ""))
         for one in found
     ]  # fmt: skip
     shell.out.print(table(rows, head=("NAME", "FROM", "DESCRIPTION", "FILE")))
@@ -71,8 +71,10 @@ def agents(shell: Shell) -> None:
 
 def _about_agent(one: Listed) -> str:
     if one.shadowed_by is not None:
-        return f"hidden by {one.shadowed_by}"
-    return one.definition.description if one.definition is not None else f"cannot be used: {one.problems[0]}"
+        return f"hidden by {one_line(str(one.shadowed_by))}"
+    if one.definition is None:
+        return one_line(f"cannot be used: {one.problems[0]}")
+    return one_line(one.definition.description, 100)
 
 
 def _agent_json(one: Listed) -> dict[str, Json]:

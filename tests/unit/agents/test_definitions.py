@@ -12,36 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.agents import policy
 from engine.agents.definition_file import CHANGING, MAX_BYTES, TOOLS, NotUsable, read
 from engine.agents.definitions import BUILT_IN, Definitions, known
+from engine.agents.policy import canonical_tool
 from engine.errors import UsageError
 from engine.values import AgentDefinition
-
-NAMES = {
-    "Read": "read_file",
-    "read": "read_file",
-    "Grep": "grep",
-    "grep": "grep",
-    "Glob": "list_files",
-    "Edit": "edit_file",
-    "edit": "edit_file",
-    "Write": "write_file",
-    "write": "write_file",
-    "Bash": "run_command",
-    "bash": "run_command",
-    "WebFetch": "fetch_url",
-    "webfetch": "fetch_url",
-    "mcp__github__issues": "mcp.github.issues",
-    "mcp__github__*": "mcp.github.*",
-}
-
-
-def canonical(name: str) -> str:
-    if name in TOOLS:
-        return name
-    if name not in NAMES:
-        raise UsageError(f"no tool {name}", code="unknown_tool")
-    return NAMES[name]
 
 
 @pytest.fixture
@@ -59,12 +35,12 @@ def write(folder: Path, name: str, text: str = "---\ndescription: d\n---\nDo it.
 
 
 def definitions(project: Path, environ: Mapping[str, str] | None = None) -> Definitions:
-    return Definitions(project, environ or {"HOME": str(project.parent / "home")}, canonical)
+    return Definitions(project, environ or {"HOME": str(project.parent / "home")}, canonical_tool)
 
 
 def parsed(text: str | bytes) -> AgentDefinition:
     data = text.encode() if isinstance(text, str) else text
-    return read(data, name="stem", source="here", canonical=canonical)
+    return read(data, name="stem", source="here", canonical=canonical_tool)
 
 
 def front(fields: str) -> AgentDefinition:
@@ -318,6 +294,14 @@ ALL = tuple(sorted(TOOLS))
         ("tools: Read, Bash\npermissionMode: plan", ("read_file",)),
         ("tools: mcp__github__*", ("mcp.github.*",)),
         ("tools: mcp__github__*\ndisallowedTools: mcp__github__issues", ()),
+        ("tools: mcp__github__issues\ndisallowedTools: mcp__github__*", ()),
+        ("tools: mcp__github__issues\ndisallowedTools: mcp__github", ()),
+        ("tools: mcp__github__issues, mcp__git__log\ndisallowedTools: mcp__github", ("mcp.git.log",)),
+        ("tools: mcp__github__get_*\ndisallowedTools: mcp__github__get_key", ()),
+        ("tools: mcp, Read\ndisallowedTools: mcp__github", ("read_file",)),
+        ("tools: mcp__github, Read\ndisallowedTools: mcp", ("read_file",)),
+        ("tools: Bash(*), LS", ("list_files", "run_command")),
+        ("tools: Agent(worker), Task, Read", ("read_file",)),
         ("permission: deny", ()),
         ("permission: {'*': deny, read: allow}", ("read_file",)),
         ("permission: {bash: {'*': ask, 'git *': allow}}", tuple(name for name in ALL if name != "run_command")),
@@ -335,7 +319,7 @@ _VALUES = st.sampled_from(["Read", "Write", "Bash", "Bash(git *)", "Unknown", "*
 @given(st.lists(_VALUES), st.lists(_VALUES.filter(lambda name: name != "*"), min_size=1))
 def test_what_is_taken_away_is_gone(allowed: list[str], removed: list[str]) -> None:
     found = front(f"tools: {allowed}\ndisallowedTools: {removed}")
-    taken = {NAMES.get(name.partition("(")[0]) for name in removed}
+    taken = {canonical_tool(bare) for name in removed if (bare := name.partition("(")[0]) != "Unknown"}
     assert found.tools is not None and not taken & set(found.tools)
 
 
@@ -350,3 +334,7 @@ def test_any_text_is_a_definition_or_is_refused(text: str, start: str) -> None:
 
 def test_what_plan_mode_takes_away_is_what_changes_things() -> None:
     assert set(CHANGING) == {"edit_file", "write_file", "run_command"}
+
+
+def test_the_tools_are_those_of_the_policy() -> None:
+    assert TOOLS == policy.TOOLS
