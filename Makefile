@@ -11,13 +11,14 @@ PYTHON ?= python3
 VENV   := .venv
 NG     := .venv-ng
 BIN    := $(VENV)/bin
+AGENTS := .coding-agents
 PIP    := -m pip install -qq --disable-pip-version-check
 ARGS   ?=
 
 # What the second engine has to pass as well: everything that runs scripts.
 NG_TESTS := tests/unit/sandbox tests/conformance tests/hostile tests/jail
 
-.PHONY: run test test-ng check bench soak setup model wheel clean help
+.PHONY: run test test-ng check bench soak setup model coding-agents wheel clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -49,11 +50,16 @@ setup: $(VENV)/.stamp-dev
 model: $(VENV)/.stamp-run
 	@$(BIN)/pawl model pull >/dev/null
 
+# Real coding agents for tests/contract. Without npm their tests are skipped, which is said here and in the summary.
+coding-agents:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(AGENTS)/.stamp; \
+	  else echo "No npm: the tests that drive real coding agents will be skipped. Install Node.js 20 or newer for them."; fi
+
 wheel: $(VENV)/.stamp-dev
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) $(NG) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(NG) $(AGENTS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,4 +85,12 @@ $(NG)/.stamp: pyproject.toml | $(VENV)/.stamp-venv
 	@$(NG)/bin/python $(PIP) --editable '.[dev]'
 	@$(NG)/bin/python -m pip uninstall -qq --disable-pip-version-check --yes quickjs quickjs-ng
 	@$(NG)/bin/python $(PIP) 'quickjs-ng>=0.17'
+	@touch $@
+
+# The lock that npm would write names its registry: versions are pinned in package.json instead.
+$(AGENTS)/.stamp: tests/coding_agents/package.json
+	@echo "Installing coding agents into $(AGENTS)"
+	@mkdir -p $(AGENTS)
+	@cp tests/coding_agents/package.json $(AGENTS)/
+	@npm install --prefix $(AGENTS) --no-package-lock --no-audit --no-fund --loglevel error </dev/null
 	@touch $@
