@@ -285,7 +285,7 @@ def _budget(begin: Beginning, backends: setup.BackendPool) -> Budget:
         paid=begin.paid,
         agents=begin.agents,
         # With a known price a cap on money holds from the first calls on, before any of them has finished.
-        first_call=lambda asked: backends.prices.first_call(asked),  # noqa: PLW0108 - prices are loaded when needed
+        first_call=lambda asked: backends.prices.first_call(begin.settings.models.get(asked, (asked,))[0]),
     )
     for record in begin.records:
         row = record.settlement
@@ -321,6 +321,7 @@ def _executors(
         models=begin.settings.models,
         phase_models={phase.title: phase.model for phase in begin.checked.script.meta.phases if phase.model},
         trails=_trails(begin, writer),
+        require_price=None if simulate or begin.effective.cost_usd is None else backends.prices.require,
         worktrees=None if simulate else worktrees,
     )
     return out

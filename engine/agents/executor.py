@@ -90,6 +90,7 @@ class Agents:
         phase_models: `meta.phases[].model` by title.
         trails: keep the conversations; None keeps none.
         worktrees: for `isolation: 'worktree'`.
+        require_price: raises for a model whose price nobody knows, in a run with a cap on money.
     """
 
     run_id: str
@@ -105,6 +106,7 @@ class Agents:
     phase_models: Mapping[str, str] = field(default_factory=dict)
     trails: Trails | None = None
     worktrees: Worktrees | None = None
+    require_price: Callable[[str, str | None], None] | None = None
 
     # ── what the dispatcher asks ───────────────────────────────────────────────────────────────────────────────────
 
@@ -131,6 +133,8 @@ class Agents:
         self._folder(job, self.workspace)
         for way in self._usable(self._routes(job)):
             self._tools(job, way)
+            if self.require_price is not None:
+                self.require_price(way.backend, way.model)
         if (schema := job.content.get("schema")) is not None:
             self.check_schema(schema)
 
@@ -164,6 +168,9 @@ class Agents:
 
     async def _ask(self, job: Job, attempt: int, emit: Emit, trail: Trail, root: str) -> AgentAnswer:
         """Asks the first backend; when its service fails and there is another, that one."""
+        if (definition := self._definition(job)) is not None:
+            for problem in definition.problems:
+                emit({"notice": f"agentType {definition.name!r}: {problem}", "code": "agent_definition"})
         found = self._routes(job)
         if found.unknown_tier is not None:
             emit(
