@@ -104,6 +104,28 @@ class Workspace:
                 f"{path!r} is not a folder of the workspace: {error.strerror}", code="not_a_folder"
             ) from None
 
+    def missing_way(self, path: str) -> str:
+        """Where `path` would lead when the folders that are missing on its way were made, as `place` makes them.
+
+        Raises:
+            FileNotFoundError: it is hidden, or leads through what is missing and back (`..`).
+            UsageError, OSError: as `place`.
+        """
+        parts = list(self._relative(path, path))
+        if any(map(is_hidden, parts)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        for count in range(len(parts) - 1, -1, -1):
+            try:
+                with self.place("/".join(parts[:count]) or ".") as place:
+                    os.close(_enter(place.name, place.folder_fd, makes=False))
+                    known = place.parts
+            except FileNotFoundError:
+                continue
+            if ".." in parts[count:]:
+                break
+            return "/".join((*known, *parts[count:]))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
     def _relative(self, path: str, asked: str) -> tuple[str, ...]:
         """The parts of `path` from where it starts: the folder it is in, or the root when it is absolute."""
         parts = _parts(path)
