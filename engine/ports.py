@@ -16,6 +16,7 @@ from engine.values import (
     Control,
     DeliveryRow,
     EventRow,
+    Found,
     Json,
     LoadRow,
     NewVersion,
@@ -161,6 +162,10 @@ class Journal(Protocol):
         ...
 
     async def events(self, run_id: str, version: int | None = None, after: int = 0) -> list[EventRow]: ...
+
+    async def search(self, words: str, run_id: str | None = None, *, limit: int = 50) -> list[Found]:
+        """Turns in which all the words occur, newest first: `"a phrase"` as it stands, `begin*` as a beginning."""
+        ...
 
     async def send_control(self, run_id: str, kind: str, call: int | None = None, value: Json = None) -> Control: ...
 

@@ -325,9 +325,24 @@ class WorktreeRow(NamedTuple):
     body: bytes
 
 
-Row: TypeAlias = (
-    CallRow | AttemptRow | SettlementRow | EventRow | DeliveryRow | LoadRow | TurnRow | WorktreeRow
-)
+FOUND_MARKS = ("⟦", "⟧")
+"""Around what was found, in the snippets of a search: rare in any text."""
+
+
+class Found(NamedTuple):
+    """A turn in which all the words of a search occur. `call`: the record's number; `snippet`: the place in its text."""
+
+    run_id: str
+    version: int
+    call: int
+    attempt: int
+    seq: int
+    role: str
+    at: int
+    snippet: str
+
+
+Row: TypeAlias = CallRow | AttemptRow | SettlementRow | EventRow | DeliveryRow | LoadRow | TurnRow | WorktreeRow
 
 
 class Record(NamedTuple):

@@ -28,9 +28,11 @@ from engine.values import (
     NewVersion,
     RunStatus,
     SettlementRow,
+    TurnRow,
     Usage,
     VersionEnd,
     VersionInfo,
+    WorktreeRow,
 )
 
 LARGEST = 1 << 30
@@ -76,6 +78,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "deliveries": ("version", *DeliveryRow._fields),
     "loads": ("version", *LoadRow._fields),
     "retired": ("version", "call"),
+    "turns": ("version", *TurnRow._fields),
+    "worktrees": ("version", *WorktreeRow._fields),
 }
 """The tables of a run's log and their columns between `id` and `sum`."""
 
@@ -95,6 +99,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "events": ("body",),
     "deliveries": ("calls",),
     "loads": ("script", "error"),
+    "turns": ("body",),
+    "worktrees": ("body",),
 }
 """Columns that may hold the hash of a stored value."""
 
@@ -226,6 +232,12 @@ class Encoder:
 
     def load(self, row: LoadRow) -> Columns:
         return (self.version, row.ref, row.name, row.path, self.text(row.script), self.text(row.error))
+
+    def turn(self, row: TurnRow) -> Columns:
+        return (self.version, *row[:5], self.text(row.body))
+
+    def worktree(self, row: WorktreeRow) -> Columns:
+        return (self.version, *row[:6], self.text(row.body))
 
     def new_version(self, version: NewVersion) -> Columns:
         return (

@@ -7,6 +7,7 @@ was committed, one turn of the event loop later, so that a writer that is droppe
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from typing import Any
 
 from engine.errors import EngineBug, JournalError, LeaseLost, UsageError
 from engine.faultpoints import FaultPoint, no_fault
+from engine.journal import search
 from engine.journal.grouping import Acted, Entry, Group, GroupWriter, Retired
 from engine.values import (
     NO_USAGE,
@@ -23,6 +25,7 @@ from engine.values import (
     Control,
     DeliveryRow,
     EventRow,
+    Found,
     Json,
     LoadRow,
     NewVersion,
@@ -30,9 +33,11 @@ from engine.values import (
     RunInfo,
     RunStatus,
     SettlementRow,
+    TurnRow,
     Usage,
     VersionEnd,
     VersionInfo,
+    WorktreeRow,
     check_run_id,
 )
 
@@ -47,6 +52,8 @@ class _Version:
         self.calls: list[CallRow] = []
         self.deliveries: list[DeliveryRow] = []
         self.loads: list[LoadRow] = []
+        self.turns: list[TurnRow] = []
+        self.worktrees: list[WorktreeRow] = []
         self.events: list[EventRow] = []
         self.active_ms = 0
 
@@ -102,6 +109,10 @@ class _Run:
                 version.deliveries.append(entry)
             case LoadRow():
                 version.loads.append(entry)
+            case TurnRow():
+                version.turns.append(entry)
+            case WorktreeRow():
+                version.worktrees.append(entry)
             case Retired():
                 self.retired.add(entry.call)
             case VersionEnd():
@@ -248,6 +259,29 @@ class MemoryJournal:
 
     async def events(self, run_id: str, version: int | None = None, after: int = 0) -> list[EventRow]:
         return [row for v in self._versions(self._run(run_id), version) for row in v.events if row.seq > after]
+
+    async def turns(self, run_id: str, call: int | None = None) -> list[TurnRow]:
+        return [row for v in self._run(run_id).versions for row in v.turns if call in (None, row.call)]
+
+    async def worktrees(self, run_id: str) -> list[WorktreeRow]:
+        return [row for v in self._run(run_id).versions for row in v.worktrees]
+
+    async def search(self, words: str, run_id: str | None = None, *, limit: int = 50) -> list[Found]:
+        """By SQLite, like the journal on disk: the texts go into a database that is gone afterwards."""
+        runs = list(self._runs.values()) if run_id is None else [self._run(run_id)]
+        rows = [(run, v.number, turn) for run in runs for v in run.versions for turn in v.turns]
+        connection = sqlite3.connect(":memory:")
+        try:
+            connection.execute("CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'unicode61')")
+            search.add(connection, ((at, search.text_of(turn)) for at, (_, _, turn) in enumerate(rows, 1)))
+            found = search.matches(connection, words, limit=limit)
+        finally:
+            connection.close()
+        out = []
+        for at, snippet in found:
+            run, number, turn = rows[at - 1]
+            out.append(Found(run.run_id, number, turn.call, turn.attempt, turn.seq, turn.role, turn.at, snippet))
+        return out
 
     async def send_control(self, run_id: str, kind: str, call: int | None = None, value: Json = None) -> Control:
         run = self._run(run_id)

@@ -130,7 +130,7 @@ class _Log:
                         yield _Problem(self._run_id, table, place, f"has the same order {order} as row {orders[order]}")
                 if table == "calls":
                     self._calls.add(columns[1])
-                elif table in ("attempts", "settlements", "retired"):
+                elif table in ("attempts", "settlements", "retired", "turns", "worktrees"):
                     self._mentioned.append((table, place, columns[1]))
         for table, place, call in self._mentioned:
             if call not in self._calls:

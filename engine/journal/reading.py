@@ -27,7 +27,9 @@ from engine.values import (
     Outcome,
     Record,
     SettlementRow,
+    TurnRow,
     VersionInfo,
+    WorktreeRow,
 )
 
 _MASK = (1 << RUN_SHIFT) - 1
@@ -278,6 +280,19 @@ def events(connection: sqlite3.Connection, run: int, run_id: str, number: int | 
     read = _reader(connection)
     rows = proved(connection, "events", run_id, span(connection, run, number), f"AND seq > {int(after)}")
     return [EventRow._make((*row[2:5], read(row[5]))) for row in rows]
+
+
+def turns(connection: sqlite3.Connection, run: int, run_id: str, call: int | None) -> list[TurnRow]:
+    read = _reader(connection)
+    condition = "" if call is None else f"AND call = {int(call)}"
+    rows = proved(connection, "turns", run_id, span(connection, run), condition)
+    return [TurnRow._make((*row[2:7], read(row[7]))) for row in rows]
+
+
+def worktrees(connection: sqlite3.Connection, run: int, run_id: str) -> list[WorktreeRow]:
+    read = _reader(connection)
+    rows = proved(connection, "worktrees", run_id, span(connection, run))
+    return [WorktreeRow._make((*row[2:8], read(row[8]))) for row in rows]
 
 
 def controls(connection: sqlite3.Connection, run: int) -> list[Control]:

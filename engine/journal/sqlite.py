@@ -22,7 +22,7 @@ import aiosqlite
 
 from engine.errors import JournalError, UsageError
 from engine.faultpoints import FaultPoint, no_fault
-from engine.journal import failures, lease, proof, reading, schema, state, transfer, upkeep, writing
+from engine.journal import failures, lease, proof, reading, schema, search, state, transfer, upkeep, writing
 from engine.journal.lease import RunLock
 from engine.journal.reading import ModelUsage, RunRow
 from engine.journal.state import State
@@ -35,6 +35,7 @@ from engine.values import (
     Control,
     DeliveryRow,
     EventRow,
+    Found,
     Json,
     LoadRow,
     NewVersion,
@@ -42,8 +43,10 @@ from engine.values import (
     RunInfo,
     RunStatus,
     SettlementRow,
+    TurnRow,
     Usage,
     VersionInfo,
+    WorktreeRow,
     check_run_id,
 )
 
@@ -286,6 +289,19 @@ class SqliteJournal:
 
     async def events(self, run_id: str, version: int | None = None, after: int = 0) -> list[EventRow]:
         return await self._of_run(run_id, lambda c, run: reading.events(c, run, run_id, version, after))
+
+    async def turns(self, run_id: str, call: int | None = None) -> list[TurnRow]:
+        return await self._of_run(run_id, lambda c, run: reading.turns(c, run, run_id, call))
+
+    async def worktrees(self, run_id: str) -> list[WorktreeRow]:
+        return await self._of_run(run_id, lambda c, run: reading.worktrees(c, run, run_id))
+
+    async def search(self, words: str, run_id: str | None = None, *, limit: int = 50) -> list[Found]:
+        if run_id is not None:
+            return await self._of_run(
+                run_id, lambda c, run: search.find(c, words, span=reading.span(c, run), limit=limit)
+            )
+        return await self.read(lambda c: search.find(c, words, limit=limit), [])
 
     async def mean_usage(self) -> dict[str, ModelUsage]:
         """What an answered agent call used on average, by model, over all runs: for estimates."""

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from engine.errors import JournalError, PawlError, UsageError
-from engine.journal import codec, reading, schema, state
+from engine.journal import codec, reading, schema, search, state
 from engine.journal.codec import COLUMNS, RUN_SHIFT
 from engine.journal.state import FIELDS, State
 from engine.values import RUN_ID, RunStatus
@@ -122,6 +122,7 @@ class _Import:
         self._number = 0
         self._run = 0
         self._state: State | None = None
+        self._turns: list[int] = []
 
     def take(self, lines: Iterator[bytes]) -> str:
         run_id = self._header(next(lines, b""))
@@ -214,6 +215,8 @@ class _Import:
             places.add(place)
             full = ((self._run << RUN_SHIFT) + place, *codec.revived(table, columns), codec.checksum(text))
             connection.execute(codec.INSERT[table], full)
+            if table == "turns":
+                self._turns.append(full[0])
 
     def _check_readable(self, run_id: str) -> None:
         """Reads all that was taken in: what passes its checksums may still be something that no journal ever wrote."""
@@ -227,6 +230,9 @@ class _Import:
                 reading.deliveries(connection, run, run_id, number)
                 reading.loads(connection, run, run_id, number)
             reading.events(connection, run, run_id, None, 0)
+            reading.worktrees(connection, run, run_id)
+            turns = reading.turns(connection, run, run_id, None)
+            search.add(connection, zip(sorted(self._turns), map(search.text_of, turns), strict=True))
             reading.records(connection, run, run_id)
         except (*_MISFITS, PawlError) as error:
             raise self._damaged(f"it cannot be read ({error})") from error

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.journal import codec, reading
+from engine.journal import codec, reading, search
 
 
 class Freed(NamedTuple):
@@ -26,8 +26,10 @@ def delete(connection: sqlite3.Connection, path: Path, run_ids: Sequence[str]) -
     try:
         for run_id in run_ids:
             run = reading.run_number(connection, run_id)
+            span = reading.span(connection, run)
             for table in codec.COLUMNS:
-                connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", reading.span(connection, run))
+                connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)
+            search.forget(connection, span)
             for table in ("controls", "states", "runs"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
         used = referenced(connection)

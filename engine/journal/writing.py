@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.errors import EngineBug
 from engine.faultpoints import FaultPoint
-from engine.journal import codec, state
+from engine.journal import codec, search, state
 from engine.journal.grouping import Acted, Entry, Retired
 from engine.journal.state import State
 from engine.values import (
@@ -23,7 +23,9 @@ from engine.values import (
     NewVersion,
     RunStatus,
     SettlementRow,
+    TurnRow,
     VersionEnd,
+    WorktreeRow,
 )
 
 
@@ -32,6 +34,7 @@ class _Prepared(NamedTuple):
     acted: list[Acted]
     dispatched: list[int]
     stored: list[tuple[bytes, int, bytes]]
+    words: list[tuple[int, str]]
 
 
 class Pen:
@@ -98,10 +101,11 @@ class Pen:
     ) -> tuple[State, _Prepared]:
         """All that can be done before the database is locked for others: checksums, compression."""
         new = replace(self.state, beat_at=now_ms, active_ms=active_ms, status=str(status))
-        rows, acted, dispatched = self._encoded(entries, new)
+        words: list[tuple[int, str]] = []
+        rows, acted, dispatched = self._encoded(entries, new, words)
         stored, self._encoder.stored = self._encoder.stored, {}
         packed = [(digest, len(data), codec.pack(data)) for digest, data in stored.items()]
-        return new, _Prepared(rows, acted, dispatched, packed)
+        return new, _Prepared(rows, acted, dispatched, packed, words)
 
     def _insert(self, connection: sqlite3.Connection, new: State, prepared: _Prepared) -> None:
         # First of all the fence: the places that our rows would take may be another owner's by now.
@@ -109,13 +113,16 @@ class Pen:
         connection.executemany("INSERT OR IGNORE INTO stored (hash, size, data) VALUES (?, ?, ?)", prepared.stored)
         for table, full in prepared.rows.items():
             connection.executemany(codec.INSERT[table], full)
+        if prepared.words:
+            search.add(connection, prepared.words)
         for message in prepared.acted:
             act(connection, self.run_id, message)
 
     def _encoded(
-        self, entries: Sequence[Entry | NewVersion], new: State
+        self, entries: Sequence[Entry | NewVersion], new: State, words: list[tuple[int, str]]
     ) -> tuple[dict[str, list[codec.Columns]], list[Acted], list[int]]:
-        """Full rows by table, in order; messages acted on; agent calls dispatched. `new` takes in what they add up to.
+        """Full rows by table, in order; messages acted on; agent calls dispatched. `new` takes in what they add up to,
+        `words` what people may search for.
 
         Changes nothing else but by adding to sets, for a commit that found the database busy does all this again.
         """
@@ -144,6 +151,11 @@ class Pen:
                     table, columns = "deliveries", encoder.delivery(entry)
                 case LoadRow():
                     table, columns = "loads", encoder.load(entry)
+                case TurnRow():
+                    table, columns = "turns", encoder.turn(entry)
+                    words.append(((self.run << codec.RUN_SHIFT) + place + 1, search.text_of(entry)))
+                case WorktreeRow():
+                    table, columns = "worktrees", encoder.worktree(entry)
                 case Retired():
                     table, columns = "retired", (new.version, entry.call)
                 case NewVersion():
