@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.journals import LARGE_TEXT, attempt_row, call_row, new_version, settlement_row, version_end
+from support.journals import (
+    LARGE_TEXT,
+    attempt_row,
+    call_row,
+    new_version,
+    settlement_row,
+    turn_row,
+    version_end,
+    worktree_row,
+)
 
 from engine.errors import EngineBug, JournalError, LeaseLost, UsageError
 from engine.journal.memory import MemoryJournal
@@ -335,3 +345,94 @@ async def test_half_a_surrogate_pair_does_not_stop_a_run(journal: AnyJournal) ->
     (row,) = await journal.calls("run-1", 1)
     assert row.label in ("cut � off", "cut \ud83d off")
     assert await journal.verify() == []
+
+
+# What subagents said, and where they worked
+
+
+async def test_conversations_are_kept_in_order_over_versions(journal: AnyJournal) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    writer.add(call_row(2))
+    for call, seq in ((1, 1), (2, 1), (1, 2)):
+        writer.add(turn_row(call, seq))
+    await writer.end(version_end(status=RunStatus.INTERRUPTED, result=None))
+    again = await journal.resume_run("run-1", new_version())
+    again.add(turn_row(1, 3, attempt=2, role="tool", body=b'{"text":"x","name":"grep","id":"c1","ok":true}'))
+    await again.flush()
+    again.forget()
+    assert [(turn.call, turn.seq, turn.attempt) for turn in await journal.turns("run-1", 1)] == [
+        (1, 1, 1), (1, 2, 1), (1, 3, 2),
+    ]  # fmt: skip
+    assert len(await journal.turns("run-1")) == 4
+    assert (await journal.turns("run-1", 2))[0] == turn_row(2)
+    assert await journal.turns("run-1", 9) == []
+
+
+async def test_worktrees_are_kept_in_order(journal: AnyJournal) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    rows = [worktree_row(1, state="made", body=b"{}"), worktree_row(1)]
+    for row in rows:
+        writer.add(row)
+    await writer.flush()
+    assert await journal.worktrees("run-1") == rows
+    writer.forget()
+
+
+TEXTS = ["The walrus was here", 'he said "no way" twice', "Größe und Maß", "a.b/c_d.py:12", "🦭 seal"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("walrus", [0]),
+        ("WALRUS here", [0]),
+        ("walrus seal", []),
+        ("wal*", [0]),
+        ('"no way"', [1]),
+        ('"way no"', []),
+        ("größe", [2]),
+        ("c_d.py", [3]),
+        ("was", [0]),
+        # Whatever is typed is text, not an operator of the index.
+        ("walrus OR seal", []),
+        ("NOT walrus", []),
+        ("walrus*)", [0]),
+        ('"no way', [1]),
+        ("text:walrus", []),
+        ("(walrus", [0]),
+        ("walrus\0here", [0]),
+        ("", []),
+        ("***", []),
+        ('"', []),
+        ("🦭", []),
+        ("\ud800 walrus", [0]),
+    ],
+)
+async def test_a_search_takes_what_people_type(journal: AnyJournal, words: str, found: list[int]) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    for seq, text in enumerate(TEXTS):
+        writer.add(turn_row(1, seq, role="user", body=json.dumps({"text": text}).encode()))
+    await writer.flush()
+    assert [one.seq for one in await journal.search(words)] == found
+    writer.forget()
+
+
+async def test_a_search_shows_where_newest_first_and_may_keep_to_one_run(journal: AnyJournal) -> None:
+    for run_id in ("run-1", "run-2"):
+        writer = await start(journal, run_id)
+        writer.add(call_row(1))
+        writer.add(turn_row(1))
+        writer.add(turn_row(1, 2, role="tool", body=b'{"text":"a long text about tusk","name":"grep","ok":true}'))
+        await writer.flush()
+        writer.forget()
+    everything = await journal.search("tusk")
+    assert [(one.run_id, one.seq) for one in everything] == [("run-2", 2), ("run-2", 1), ("run-1", 2), ("run-1", 1)]
+    assert everything[0].snippet.endswith("a long text about ⟦tusk⟧")
+    assert "⟦tusk⟧" in everything[1].snippet  # in the arguments of a tool call
+    assert [one.run_id for one in await journal.search("grep", "run-1")] == ["run-1", "run-1"]
+    assert len(await journal.search("tusk", limit=3)) == 3
+    with pytest.raises(UsageError):
+        await journal.search("tusk", "nobody")

@@ -15,7 +15,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from support.journals import LARGE_TEXT, attempt_row, call_row, new_version, settlement_row, version_end
+from support.journals import (
+    LARGE_TEXT,
+    attempt_row,
+    call_row,
+    new_version,
+    settlement_row,
+    turn_row,
+    version_end,
+    worktree_row,
+)
 
 from engine.errors import JournalError, LeaseLost, PawlError, UsageError
 from engine.journal import codec, lease, schema
@@ -85,6 +94,8 @@ async def write_one_of_each(journal: SqliteJournal, run_id: str = "run-1") -> No
     writer.add(EventRow(1, "log", 5, b'{"text":"hello"}'))
     writer.add(DeliveryRow(0, (1,)))
     writer.add(LoadRow('"x"', "x", "x.js", b"return 1", b""))
+    writer.add(turn_row(1))
+    writer.add(worktree_row(1))
     await writer.retire([1])
     sent = await journal.send_control(run_id, "pause", value="why")
     await writer.acted(sent.control_id, "paused")
@@ -353,6 +364,8 @@ async def test_verify_finds_a_flipped_bit(full_journal: Path, path: Path, table:
             lambda: journal.deliveries("run-1", 1),
             lambda: journal.loads("run-1", 1),
             lambda: journal.events("run-1"),
+            lambda: journal.turns("run-1"),
+            lambda: journal.worktrees("run-1"),
         ]
         for reader in readers:
             try:
@@ -368,9 +381,7 @@ async def test_verify_finds_a_lost_row(journal: SqliteJournal, path: Path) -> No
         other.execute("DELETE FROM calls")
     other.close()
     assert [p["problem"] for p in await journal.verify("run-1")] == [
-        "belongs to call 1, which is not recorded",
-        "belongs to call 1, which is not recorded",
-        "belongs to call 1, which is not recorded",
+        *["belongs to call 1, which is not recorded"] * 5,  # attempt, settlement, retired, turn, worktree
         "1 rows are missing from its log: 2",
     ]
 
@@ -542,7 +553,7 @@ async def test_a_full_disk_ends_the_writer_and_not_the_run(path: Path, journal: 
 from engine.errors import JournalError
 journal = SqliteJournal(path)
 writer = await journal.create_run(run_id, name="one", project="/p", version=new_version())
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 lost = []
 writer.on_lost(lost.append)
 told = []
@@ -571,10 +582,14 @@ await journal.close()
 # Formats
 
 
-async def test_the_golden_journal_of_format_1_opens(path: Path) -> None:
+FORMATS = range(1, schema.newest_format() + 1)
+
+
+@pytest.mark.parametrize("number", FORMATS)
+async def test_the_golden_journal_of_each_format_opens(path: Path, number: int) -> None:
     path.parent.mkdir()
-    shutil.copy(GOLDEN / "format-1.db", path)
-    expected = json.loads((GOLDEN / "format-1.json").read_text())
+    shutil.copy(GOLDEN / f"format-{number}.db", path)
+    expected = json.loads((GOLDEN / f"format-{number}.json").read_text())
     async with SqliteJournal(path) as journal:
         assert await journal.verify() == []
         assert await describe(journal, "golden") == expected
@@ -587,9 +602,10 @@ async def test_the_golden_journal_of_format_1_opens(path: Path) -> None:
     other.close()
 
 
-async def test_the_golden_export_of_format_1_is_taken_in(journal: SqliteJournal) -> None:
-    expected = json.loads((GOLDEN / "format-1.json").read_text())
-    assert await journal.import_run(GOLDEN / "format-1.pawl") == "golden"
+@pytest.mark.parametrize("number", FORMATS)
+async def test_the_golden_export_of_each_format_is_taken_in(journal: SqliteJournal, number: int) -> None:
+    expected = json.loads((GOLDEN / f"format-{number}.json").read_text())
+    assert await journal.import_run(GOLDEN / f"format-{number}.pawl") == "golden"
     assert await describe(journal, "golden") == expected
     assert await journal.verify() == []
 
@@ -609,6 +625,9 @@ async def describe(journal: SqliteJournal, run_id: str) -> object:
         "loads": [await journal.loads(run_id, n) for n in numbers],
         "events": await journal.events(run_id),
     }
+    # What came with a later format; golden files of earlier ones know nothing of it.
+    later = {"turns": await journal.turns(run_id), "worktrees": await journal.worktrees(run_id)}
+    found |= {name: rows for name, rows in later.items() if rows}
     return json.loads(json.dumps(found, default=_plain))
 
 
@@ -676,7 +695,7 @@ async def test_export_and_import_carry_everything(journal: SqliteJournal, path: 
     second.add(call_row(2, number=2))
     await second.flush()
     file = tmp_path / "run.pawl"
-    assert await journal.export_run("run-1", file) == 15
+    assert await journal.export_run("run-1", file) == 17
     lines = file.read_text().splitlines()
     assert all(isinstance(json.loads(line), list) for line in lines)
     async with SqliteJournal(tmp_path / "two" / "pawl.db") as two:
@@ -705,7 +724,7 @@ def _with_more_after_the_end(lines: list[bytes]) -> list[bytes]:
 DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "cut": (lambda lines: lines[:-3], "it breaks off after 10 records"),
     "half a line": (lambda lines: [*lines[:3], lines[3][:20]], "line 4 does not fit its checksum"),
-    "a line less": (_without_a_line, "it holds 11 records where 12 were written"),
+    "a line less": (_without_a_line, "it holds 13 records where 14 were written"),
     "a changed word": (_with_a_changed_word, "line 10 does not fit its checksum"),
     "more after the end": (_with_more_after_the_end, "it goes on after its end"),
 }
@@ -846,3 +865,35 @@ async def test_a_closed_journal_says_so(path: Path) -> None:
     with pytest.raises(JournalError) as caught:
         await journal.run_info("run-1")
     assert caught.value.message == f"the journal {path} was closed"
+
+
+# What subagents said
+
+
+async def test_a_search_finds_what_was_taken_in_and_nothing_that_was_deleted(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    await write_one_of_each(journal)
+    assert [found.run_id for found in await journal.search("walrus")] == ["run-1"]
+    await journal.export_run("run-1", tmp_path / "run.pawl")
+    async with SqliteJournal(tmp_path / "other" / "pawl.db") as other:
+        await other.import_run(tmp_path / "run.pawl")
+        assert [found.run_id for found in await other.search("walrus")] == ["run-1"]
+        assert await other.verify() == []
+    await journal.delete_runs(["run-1"])
+    assert await journal.search("walrus") == []
+
+
+async def test_the_index_is_written_with_the_turn_or_not_at_all(journal: SqliteJournal, path: Path) -> None:
+    body = """
+journal = SqliteJournal(path, fault=die_at("before_commit", 2))
+writer = await journal.create_run(run_id, name="one", project="/p", version=new_version())
+writer.add(call_row(1))
+await writer.flush()
+writer.add(turn_row(1))
+await writer.flush()
+"""
+    await asyncio.to_thread(child(body, path, "run-1").communicate)
+    assert await journal.turns("run-1") == []
+    assert await journal.search("walrus") == []
+    assert await journal.verify() == []

@@ -11,12 +11,24 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1]), str(HERE.parent / "contract")]
 
-from support.journals import LARGE_TEXT, attempt_row, call_row, new_version, settlement_row, version_end  # noqa: E402
+from support.journals import (  # noqa: E402
+    LARGE_TEXT,
+    attempt_row,
+    call_row,
+    new_version,
+    settlement_row,
+    turn_row,
+    version_end,
+    worktree_row,
+)
 from test_journal_sqlite import GOLDEN, describe  # noqa: E402
 
 from engine.journal import schema  # noqa: E402
 from engine.journal.sqlite import SqliteJournal  # noqa: E402
 from engine.values import DeliveryRow, EventRow, LoadRow, RunStatus  # noqa: E402
+
+
+LARGE_TEXT_TURN = json.dumps({"id": "c1", "name": "grep", "text": "naïve ☃ " * 20_000, "ok": True}).encode()
 
 
 async def write(path: Path) -> None:
@@ -36,6 +48,10 @@ async def write(path: Path) -> None:
             EventRow(1, "phase", 5, b'{"title":"a"}'),
             DeliveryRow(0, (1, 2, 3)),
             LoadRow('{"name":"x"}', "x", "x.js", b"return 1", b""),
+            turn_row(1),
+            turn_row(1, 2, role="tool", body=LARGE_TEXT_TURN),
+            turn_row(2, role="session", body=b'{"session":"s-1"}'),
+            worktree_row(2),
         ):
             first.add(row)
         await first.retire([2])

@@ -11,8 +11,10 @@ from engine.values import (
     NewVersion,
     RunStatus,
     SettlementRow,
+    TurnRow,
     Usage,
     VersionEnd,
+    WorktreeRow,
 )
 
 LARGE_TEXT = json.dumps("naïve ☃ " * 20_000, ensure_ascii=False).encode()
@@ -52,6 +54,17 @@ def call_row(call: int, **changes: Any) -> CallRow:
 
 def attempt_row(call: int, attempt: int = 1, **changes: Any) -> AttemptRow:
     return AttemptRow(call, attempt, "sample", None, 1_700_000_000_001)._replace(**changes)
+
+
+def turn_row(call: int, seq: int = 1, **changes: Any) -> TurnRow:
+    body = {"text": "The walrus was here.", "calls": [{"id": "c1", "name": "grep", "args": {"pattern": "tusk"}}]}
+    return TurnRow(call, 1, seq, "assistant", 1_700_000_000_002, json.dumps(body).encode())._replace(**changes)
+
+
+def worktree_row(call: int, **changes: Any) -> WorktreeRow:
+    path, branch = f"/p/.pawl/worktrees/run-1/{call}", f"pawl/run-1/{call}"
+    body = json.dumps({"summary": "a.py | 1 +", "files": ["a.py"]}).encode()
+    return WorktreeRow(call, "kept", path, branch, "a" * 40, 1_700_000_000_003, body)._replace(**changes)
 
 
 def settlement_row(call: int, **changes: Any) -> SettlementRow:
