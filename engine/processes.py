@@ -13,21 +13,25 @@ import asyncio
 import codecs
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import glob
 
 from engine.ports import Clock
 
 KEPT_BYTES = 1 << 20
 """Of each stream (S60). The rest is read and dropped, so that the command never blocks on a full pipe."""
 
+_ROUNDS = 20
+"""A killed process is marked until it is waited for; one that starts others all the time may win a round."""
+
 _LAST_OUTPUT_S = 2.0
 """How long output may still come when the group is dead: only a process that left the group can hold the pipe open."""
 
 # The guard is started first and is not a child of the command's shell in any way that shell can see: `wait` and `jobs`
-# there know nothing of it. `$1` is the command; the shell that runs it replaces this one, so its pid leads the group.
-_GUARDED = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; exec /bin/sh -c "$1"'
+# there know nothing of it. The command's shell replaces this one, so its pid leads the group.
+_GUARDED = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,13 @@ class _Protocol(asyncio.SubprocessProtocol):
 
 
 async def run_shell(
-    command: str, *, cwd: str, timeout_s: float, clock: Clock, environment: Mapping[str, str] | None = None
+    command: str,
+    *,
+    cwd: str,
+    timeout_s: float,
+    clock: Clock,
+    environment: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Ended:
     """Runs `command` with `/bin/sh -c` in `cwd`, standard input empty, and waits for its end or for `timeout_s`.
 
@@ -86,6 +96,7 @@ async def run_shell(
 
     Args:
         environment: in place of ours.
+        within: words of a program that starts the shell, in limits of its own; they stand before the shell's.
 
     Raises:
         OSError: it could not be started: a folder that is gone, a command too long for the system.
@@ -97,7 +108,7 @@ async def run_shell(
     try:
         transport, protocol = await loop.subprocess_exec(
             _Protocol,
-            *("/bin/sh", "-c", _GUARDED, "pawl-check", command),
+            *("/bin/sh", "-c", _GUARDED, "pawl-check", *within, "/bin/sh", "-c", command),
             stdin=guard_end,
             cwd=cwd,
             env=environment,
@@ -146,3 +157,22 @@ async def run_shell(
         stdout=protocol.streams[1].text(),
         stderr=protocol.streams[2].text(),
     )
+
+
+def kill_marked(variable: str, value: str) -> None:
+    """Kills every process that has this variable in its environment, in whatever session; again while some are found.
+
+    For what a command moved out of its group and did not mean to hide. Linux; elsewhere nothing is found.
+    """
+    wanted = f"{variable}={value}".encode()
+    for _ in range(_ROUNDS):
+        found = False
+        for path in glob("/proc/[0-9]*/environ"):
+            with suppress(OSError):  # gone by now, or another user's
+                with open(path, "rb") as file:
+                    is_marked = wanted in file.read().split(b"\0")
+                if is_marked:
+                    os.kill(int(path.split("/")[2]), signal.SIGKILL)
+                    found = True
+        if not found:
+            return

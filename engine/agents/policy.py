@@ -103,7 +103,7 @@ def canonical_tool(name: str) -> str:
         if canonical is not None:
             return canonical if pattern is None or pattern in ("", "*") else f"{canonical}({pattern})"
     word = (found[1] if found is not None else name).lower()
-    close = difflib.get_close_matches(word, [*TOOLS, *_ALIASES, MCP], n=2)
+    close: list[str] = difflib.get_close_matches(word, [*TOOLS, *_ALIASES, MCP], n=2)
     said = f"Did you mean {' or '.join(dict.fromkeys(_ALIASES.get(one, one) for one in close))}? " if close else ""
     raise UsageError(
         f"there is no tool {name!r}",

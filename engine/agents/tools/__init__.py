@@ -6,13 +6,17 @@ may use which, checks arguments and asks the policy before anything is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.agents.environment import for_subagents
 from engine.agents.policy import Gate, parse_rule
 from engine.agents.tools.arguments import misfit
+from engine.agents.tools.files import in_thread
 from engine.agents.tools.outputs import Outputs
 from engine.agents.tools.read_file import ReadFile
 from engine.agents.tools.run_command import RunCommand
@@ -58,6 +62,8 @@ class Toolbox:
         self._allowed = None if allowed is None else tuple(map(parse_rule, allowed))
         self._gate = gate
         self._mcp = mcp
+        self._scratch: str | None = None
+        self._remove: Callable[[], object] | None = None
         masker = Masker(SecretSettings(environment=secret_names), environ)
         self._setting = Setting(
             workspace=Workspace(workspace),
@@ -68,6 +74,7 @@ class Toolbox:
             outputs=Outputs(
                 Path(overflow), limit=settings.output_characters, mask=lambda text: masker.mask_text(text)[0]
             ),
+            scratch=self._scratch_folder,
         )
         self._tools: dict[str, Tool] = {tool.spec.name: tool() for tool in _TOOLS if self._is_offered(tool.spec.name)}
 
@@ -75,7 +82,10 @@ class Toolbox:
         """Connects to MCP servers. One that fails is told of when its tools are asked for."""
 
     async def close(self) -> None:
-        """Gives up what this call holds; the servers are the run's."""
+        """Removes the temporary folder of this call's commands; the servers are the run's."""
+        if self._remove is not None:
+            remove, self._remove, self._scratch = self._remove, None, None
+            await in_thread(remove)
 
     def specs(self) -> list[ToolSpec]:
         """What the model may call, as it is shown to it."""
@@ -101,6 +111,13 @@ class Toolbox:
         if refusal is not None:
             raise ToolFailed(refusal)
         return await tool.run(args, self._setting, admitted)
+
+    def _scratch_folder(self) -> str:
+        if self._scratch is None:
+            self._scratch = tempfile.mkdtemp(prefix="pawl-")
+            # Also when the call is dropped without a close.
+            self._remove = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        return self._scratch
 
     def _is_offered(self, tool: str) -> bool:
         return self._allowed is None or any(rule.tool == tool for rule in self._allowed)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import ClassVar
 
+from engine.agents.confinement import BUBBLEWRAP, NONE, confined, confinement_level
+from engine.agents.tools.files import in_thread
 from engine.agents.tools.tool import Args, Setting, ToolFailed, ToolSpec, parameters
-from engine.processes import run_shell
+from engine.processes import Ended, kill_marked, run_shell
+
+MARK = "PAWLED_BY"
+"""Carried by all that a command starts, so that what leaves its group can still be found. Not `PAWL_…`: those are
+settings."""
 
 LONGEST_S = 3600
 
@@ -30,17 +37,7 @@ class RunCommand:
 
     async def run(self, args: Args, setting: Setting, admitted: str) -> str:
         timeout_s = float(args.get("timeout_s") or setting.settings.command_timeout_s)
-        try:
-            ended = await run_shell(
-                admitted,
-                cwd=setting.workspace.root,
-                timeout_s=timeout_s,
-                clock=setting.clock,
-                environment=setting.environ,
-            )
-        except (OSError, ValueError) as error:
-            said = (error.strerror if isinstance(error, OSError) else None) or "it holds a NUL or half a character"
-            raise ToolFailed(f"The command cannot be started: {said}.") from None
+        ended = await self._ended(admitted, timeout_s, setting)
         out = ended.stdout
         if ended.stderr:
             out += ("" if not out or out.endswith("\n") else "\n") + f"[standard error]\n{ended.stderr}"
@@ -49,3 +46,36 @@ class RunCommand:
         if ended.exit_code != 0:
             raise ToolFailed(setting.outputs.fit(f"{out.rstrip()}\n[exit code {ended.exit_code}]".lstrip()))
         return out.rstrip() or "[no output, exit code 0]"
+
+    async def _ended(self, command: str, timeout_s: float, setting: Setting) -> Ended:
+        level = confinement_level(setting.settings.confine)
+        if level == NONE and setting.settings.confine == "require":
+            raise ToolFailed(
+                "Commands are not run here: the settings require limits of the file system (tools.confine), "
+                "and this system has neither bubblewrap nor Landlock. Do without commands."
+            )
+        limits = confined(level, workspace=setting.workspace.root, scratch=setting.scratch(), environ=setting.environ)
+        mark = secrets.token_hex(16)
+        environment = {**setting.environ, "TMPDIR": limits.temporary, MARK: mark}
+        # Caches of package managers and compilers are in the home folder, where nothing can be written.
+        if level != NONE:
+            environment |= {
+                "XDG_CACHE_HOME": f"{limits.temporary}/cache",
+                "npm_config_cache": f"{limits.temporary}/cache/npm",
+            }
+        try:
+            return await run_shell(
+                command,
+                cwd=setting.workspace.root,
+                timeout_s=timeout_s,
+                clock=setting.clock,
+                environment=environment,
+                within=limits.words,
+            )
+        except (OSError, ValueError) as error:
+            said = (error.strerror if isinstance(error, OSError) else None) or "it holds a NUL or half a character"
+            raise ToolFailed(f"The command cannot be started: {said}.") from None
+        finally:
+            limits.settle()
+            if level != BUBBLEWRAP:
+                await in_thread(kill_marked, MARK, mark)

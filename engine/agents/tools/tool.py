@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -47,6 +47,7 @@ class Setting:
     Attributes:
         environ: of the commands that tools start, without secrets.
         outputs: keeps what does not fit into a result.
+        scratch: the folder for temporary files of this call's commands; made when first asked for.
     """
 
     workspace: Workspace
@@ -55,6 +56,7 @@ class Setting:
     clock: Clock
     environ: Mapping[str, str]
     outputs: Outputs
+    scratch: Callable[[], str]
 
 
 class Tool(Protocol):
