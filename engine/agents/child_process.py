@@ -31,6 +31,8 @@ _GRACE_S = 1
 _GONE_S = 5.0
 """How long killed processes may take to go: longer only when the system itself hangs."""
 
+_LOOKS = 2 if sys.platform == "linux" else 0
+
 # $1: the guard's end of the pipe. $2: the mark. The rest: the command. The shell that runs this does not carry the
 # mark, so the guard does not kill itself before it is done; the program takes the shell's place, so its pid is `$$` and
 # leads the group: nobody else gets that pid while the guard lives. When we are dead, the program may save its session.
@@ -38,8 +40,10 @@ _GUARDED = f"""
 exec 3</dev/fd/"$1"; mark=$2; shift 2
 ( read word <&3
   [ "$word" = now ] || {{ kill -TERM $$; sleep {_GRACE_S}; }}
-  for file in $(grep -lszxF "{MARK}=$mark" /proc/[0-9]*/environ); do
-    pid=${{file#/proc/}}; kill -KILL "${{pid%/environ}}"
+  for round in 1 2; do
+    for file in $(grep -lszxF "{MARK}=$mark" /proc/[0-9]*/environ); do
+      pid=${{file#/proc/}}; kill -KILL "${{pid%/environ}}"
+    done
   done
   kill -KILL 0
 ) </dev/null >/dev/null 2>&1 &
@@ -173,9 +177,15 @@ class ChildProcess:
         if self._transport.get_returncode() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        for pid in _carriers(self._mark):
+        self._kill_carriers()
+
+    def _kill_carriers(self) -> int:
+        """How many there were."""
+        carriers = _carriers(self._mark)
+        for pid in carriers:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        return len(carriers)
 
     async def close(self) -> None:
         """Kills what is left and returns when it is gone."""
@@ -185,9 +195,11 @@ class ChildProcess:
                 await asyncio.wait([self._exited])
             loop = asyncio.get_running_loop()
             until = loop.time() + _GONE_S
-            while _carriers(self._mark) and loop.time() < until:
-                await asyncio.sleep(0.01)
-                self.kill()  # who was started in between
+            seen_none = 0
+            # Twice: a process that is just becoming another program shows no environment for a moment.
+            while seen_none < _LOOKS and loop.time() < until:
+                await asyncio.sleep(0.005)
+                seen_none = 0 if self._kill_carriers() else seen_none + 1
         finally:
             for watcher in self._watchers:
                 watcher.cancel()

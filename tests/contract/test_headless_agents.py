@@ -90,15 +90,17 @@ async def agent(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     async with ScriptedModel() as model:
         yield Agent(request.param, tmp_path, model)
     assert model.refused == []
-    assert _started() == []
+    assert _started(tmp_path) == []
 
 
-def _started() -> list[str]:
-    """Living processes that a backend has started."""
+def _started(folder: Path) -> list[str]:
+    """Living processes that a backend has started for an agent whose home is in this folder."""
     found = []
     for process in psutil.process_iter():
         try:
-            if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+            environ = process.environ()
+            is_ours = MARK in environ and environ.get("HOME", "").startswith(str(folder))
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(" ".join(process.cmdline()))
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -170,7 +172,7 @@ async def test_a_rate_limit_may_be_tried_again(agent: Agent) -> None:
     assert (caught.value.code, caught.value.retryable) == ("rate_limited", True)
 
 
-async def test_cancelled_leaves_no_process(agent: Agent) -> None:
+async def test_cancelled_leaves_no_process(agent: Agent, tmp_path: Path) -> None:
     """Also none of those that it moved into a session of their own: what its shell started."""
     begun = agent.work / "begun"
     os.mkfifo(begun)
@@ -179,11 +181,11 @@ async def test_cancelled_leaves_no_process(agent: Agent) -> None:
     rules = PermissionSettings(allow=("run_command",))
     task = asyncio.ensure_future(agent.ask(settings=Settings(permissions=rules)))
     assert await asyncio.wait_for(asyncio.to_thread(begun.read_text), 60) == "yes\n"
-    assert len(_started()) >= 3
+    assert len(_started(tmp_path)) >= 3
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert _started() == []
+    assert _started(tmp_path) == []
 
 
 async def test_an_interrupted_call_goes_on(agent: Agent) -> None:

@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from engine.agents.child_process import ChildProcess
+from engine.agents.environment import for_subagents
 from engine.agents.headless.claude import Claude
 from engine.agents.headless.codex import Codex
 from engine.agents.headless.faults import crashed
@@ -85,6 +86,14 @@ class HeadlessBackend:
                     "code": "ask_denies",
                 }
             )
+        if self._program.name in ("claude", "opencode") and fence.may("run_command") and "run_command" in fence.unasked:
+            emit(
+                {
+                    "notice": f"{self.name} runs commands without limits of ours, so that they have to be allowed: "
+                    '[permissions] allow = ["run_command"]',
+                    "code": "commands_not_allowed",
+                }
+            )
         session = self._own_session(request.session)
         try:
             return await self._start(request, emit, fence, session)
@@ -103,11 +112,17 @@ class HeadlessBackend:
     def check_tools(self, tools: tuple[str, ...]) -> None:
         """Raises `UsageError` (`tools_unsupported`) when the program cannot be held to these tools."""
         if (why := self._program.check(Fence.of(tools, self._settings.permissions))) is not None:
-            raise UsageError(f"{self.name} cannot be held to the tools {', '.join(tools) or '(none)'}: {why}",
-                             code="tools_unsupported", hint="Name other tools, or use another backend.")  # fmt: skip
+            raise UsageError(
+                f"{self.name} cannot be held to the tools {', '.join(tools) or '(none)'}: {why}",
+                code="tools_unsupported",
+                hint="Name other tools, or use another backend.",
+            )
 
     def _fence(self, request: AgentRequest) -> Fence:
-        fence = Fence.of(request.tools, self._settings.permissions)
+        try:
+            fence = Fence.of(request.tools, self._settings.permissions)
+        except UsageError as error:
+            raise AgentError(f"{self.name}: {error.message}", code=error.code, hint=error.hint) from None
         if (why := self._program.check(fence)) is not None:
             raise AgentError(
                 f"{self.name} cannot be held to what this call may do: {why}",
@@ -279,20 +294,14 @@ def _program(name: str, settings: Settings, environ: Mapping[str, str]) -> Progr
 
 def _environment(program: Program, name: str, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Ours without secrets, but for the program's own, and what `[programs]` adds."""
-    kept = {
-        key: value
-        for key, value in environ.items()
-        if key not in program.dropped
-        and (_is_of(key, program.secrets) or not _is_of(key, settings.secrets.environment))
-    }
+    keep = [key for key in environ if any(fnmatchcase(key, pattern) for pattern in program.secrets)]
+    kept = for_subagents(environ, settings.secrets.environment, keep)
+    for key in program.dropped:
+        kept.pop(key, None)
     own = settings.programs.get(name)
     for key, value in (own.environment if own is not None else {}).items():
         kept[key] = _OURS.sub(lambda found: environ.get(found[1], ""), value)
     return kept
-
-
-def _is_of(key: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
 def _recorded_usage(handle: str, request: AgentRequest) -> Usage:

@@ -23,7 +23,6 @@ LOGIN = "Log in with: claude /login — or set ANTHROPIC_API_KEY."
 _TOOLS = {
     "read_file": ("Read",),
     "list_files": ("Glob",),
-    "glob": ("Glob",),
     "grep": ("Grep",),
     "edit_file": ("Edit", "NotebookEdit"),
     "write_file": ("Write",),

@@ -70,7 +70,7 @@ class Codex(Program):
             words += ["-c", 'sandbox_mode="read-only"']
         elif "sandbox_mode" not in self.config:
             words += ["-c", 'sandbox_mode="workspace-write"']
-        if not task.fence.may("fetch_url"):
+        if not task.fence.may("fetch_url") or "fetch_url" in task.fence.unasked:
             words += ["-c", 'web_search="disabled"']
         if task.model:
             words += ["-m", task.model]

@@ -20,7 +20,6 @@ LOGIN = "Log in with: opencode auth login — or set the API key of the model's 
 _PERMISSIONS = {
     "read_file": ("read",),
     "list_files": ("list", "glob"),
-    "glob": ("glob",),
     "grep": ("grep",),
     "edit_file": ("edit",),
     "write_file": ("edit",),
@@ -80,21 +79,22 @@ class Opencode(Program):
 
 
 def _permission(fence: Fence) -> dict[str, Json]:
+    """Its tools are not confined: what somebody would have to be asked about is denied."""
     out: dict[str, Json] = {}
     if fence.named is not None:
         out["*"] = "deny"
         for tool, words in _PERMISSIONS.items():
-            if fence.may(tool):
+            if fence.may(tool) and tool not in fence.unasked:
                 out.update(dict.fromkeys(words, "allow"))
-    for verb, tools in (("allow", fence.allowed), ("deny", fence.denied)):
+    for verb, tools in (("allow", fence.allowed), ("deny", fence.denied | fence.unasked)):
         for tool in sorted(tools):
             if verb == "deny" or fence.may(tool):
                 out.update(dict.fromkeys(_PERMISSIONS.get(tool, (tool,)), verb))
     for verb, tool, pattern in fence.patterns:
+        if not fence.may(tool):
+            continue  # all of it is denied already
         for word in _PERMISSIONS.get(tool, (tool,)):
             whole = out.get(word)
-            if whole == "deny" or (whole is None and "*" in out):
-                continue  # all of it is denied already
             patterns = whole if isinstance(whole, dict) else {} if whole is None else {"*": whole}
             out[word] = {**patterns, pattern: verb}
     return out
