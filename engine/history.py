@@ -31,10 +31,11 @@ from engine.values import (
     SettlementRow,
     Usage,
     VersionInfo,
+    WorktreeRow,
     check_run_id,
 )
 
-SUBJECT = ("prompt", "command", "question", "path", "pattern", "ms")
+SUBJECT = ("prompt", "command", "question", "path", "pattern", "branch", "ms")
 """The member of a request's content that tells most about it, by kind of call."""
 
 
@@ -71,6 +72,7 @@ class Reading:
     attempts: Sequence[AttemptRow] = ()
     loads: Sequence[LoadRow] = ()
     events: Sequence[EventRow] = ()
+    worktrees: Sequence[WorktreeRow] = ()
 
     @property
     def is_newest(self) -> bool:
@@ -114,6 +116,7 @@ async def read(journal: Journal, reference: str) -> Reading:
         attempts=await journal.attempts(run_id),
         loads=await journal.loads(run_id, version.version),
         events=await journal.events(run_id, version.version),
+        worktrees=await journal.worktrees(run_id),
     )
 
 
@@ -153,6 +156,11 @@ class CallView:
         return parsed(self.row.content) or {}
 
     @property
+    def meta(self) -> dict[str, Json]:
+        """What else is known of its settlement: `asked_model`, `fell_back`, `retries`, `worktree`…"""
+        return (parsed(self.settlement.meta) or {}) if self.settlement is not None else {}
+
+    @property
     def title(self) -> str:
         """Its label, else the first words of what was asked."""
         return self.label or subject(self.kind, self.content)
@@ -161,7 +169,7 @@ class CallView:
     def duration_ms(self) -> int | None:
         if self.settlement is None or self.settled_at is None or self.started_at is None:
             return None
-        if (measured := (parsed(self.settlement.meta) or {}).get("duration_ms")) is not None:
+        if (measured := self.meta.get("duration_ms")) is not None:
             return int(measured)
         return max(0, self.settled_at - self.started_at)
 
@@ -186,6 +194,7 @@ class CallView:
             "started_at": self.started_at,
             "settled_at": self.settled_at,
             "seconds": None if duration is None else duration / 1000,
+            "worktree": self.meta.get("worktree"),
         }
 
     def details(self) -> dict[str, Json]:
@@ -201,7 +210,7 @@ class CallView:
             "history": self.row.history.hex(),
             "occurrence": self.row.occurrence,
             "identity": identity_hex(self.row),
-            "meta": (parsed(found.meta) or {}) if found else {},
+            "meta": self.meta,
         }
 
 
@@ -397,6 +406,7 @@ def shown(reading: Reading, *, with_calls: bool) -> dict[str, Json]:
         "engine": reading.version.engine,
         "meta": reading.version.meta,
         "script": _script(reading.version),
+        "worktrees": worktrees(reading),
         "workflows": [
             {
                 "ref": parsed(load.ref.encode()),
@@ -411,6 +421,27 @@ def shown(reading: Reading, *, with_calls: bool) -> dict[str, Json]:
     if with_calls:
         out["calls"] = [view.to_json() for view in views]
     return out
+
+
+def worktrees(reading: Reading) -> list[dict[str, Json]]:
+    """The worktrees of the run's calls, each as it stands now, over all versions."""
+    numbers = {row.call: row.number for row in reading.calls}
+    newest = {row.call: row for row in reading.worktrees}
+    return [
+        {
+            "call": numbers.get(row.call),
+            "state": row.state,
+            "path": row.path,
+            "branch": row.branch,
+            "base": row.base,
+            "at": row.at,
+            **{name: value for name, value in (parsed(row.body) or {}).items() if name in _OF_A_WORKTREE},
+        }
+        for row in newest.values()
+    ]
+
+
+_OF_A_WORKTREE = ("label", "files", "summary", "conflicts", "dirty", "commit")
 
 
 def caps(version: VersionInfo) -> dict[str, Json]:

@@ -59,8 +59,8 @@ class DrivenTime:
 class Budget:
     """Admits calls to a run while `paid + reserved < total`.
 
-    The life of a call: `refusal` (is it hopeless?), `reserve` (may it start now?), for each attempt any number of `tell`
-    and one `spend`, then one `close`.
+    The life of a call: `refusal` (is it hopeless?), `reserve` (may it start now?), for each attempt any number of
+    `tell` and one `spend`, then one `close`.
     An agent is counted when it first reserves, once in the life of the run: a retry, and a call that an earlier
     version started already, is the same agent.
 

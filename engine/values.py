@@ -330,7 +330,7 @@ FOUND_MARKS = ("⟦", "⟧")
 
 
 class Found(NamedTuple):
-    """A turn in which all the words of a search occur. `call`: the record's number; `snippet`: the place in its text."""
+    """A turn in which all words of a search occur. `call`: the record's number; `snippet`: the place in its text."""
 
     run_id: str
     version: int

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("simulating", "Try a script without a model; estimate its cost."),
     "runs": ("looking", "List the runs of this project."),
     "show": ("looking", "Show one run."),
+    "search": ("looking", "Search what subagents said and did."),
     "watch": ("watching", "Watch a run live."),
     "log": ("looking", "Print the events of a run."),
     "diff": ("looking", "Compare what two runs asked and got."),

@@ -51,19 +51,28 @@ async def runs(shell: Shell, limit: int | None) -> None:
 @click.argument("reference", metavar="RUN[@V]")
 @click.option("--calls", "with_calls", is_flag=True, help="List every call.")
 @click.option("--call", "number", type=click.IntRange(1), metavar="N", help="Everything about one call.")
-async def show(shell: Shell, reference: str, with_calls: bool, number: int | None) -> None:
+@click.option("--transcript", "with_transcript", is_flag=True, help="With --call: what its subagent said and did.")
+async def show(shell: Shell, reference: str, with_calls: bool, number: int | None, with_transcript: bool) -> None:
     """Show one run: how it stands, what it cost, why anything is null."""
-    from engine import history
+    from engine import conversations, history
     from engine.cli import showing
     from engine.cli.reading import journal, journal_path
 
+    if with_transcript and number is None:
+        raise click.UsageError("--transcript needs --call N.", click.get_current_context())
     async with journal(shell) as opened:
         reading = await history.read(opened, reference)
+        turns = await conversations.turns_of(opened, reading, number) if with_transcript and number else []
     if number is not None:
         view = history.find_call(reading, number)
         if shell.out.is_json:
-            name = {"run_id": reading.info.run_id, "version": reading.version.version}
-            shell.out.json({**name, **view.details()})
+            told: dict[str, Any] = {"run_id": reading.info.run_id, "version": reading.version.version}
+            told |= view.details()
+            if with_transcript:
+                told["transcript"] = conversations.transcript(turns)
+            shell.out.json(told)
+        elif with_transcript:
+            shell.out.print("\n".join(showing.transcript_lines(view, turns)))
         else:
             shell.out.print("\n".join(showing.call_lines(view)))
         return
@@ -73,6 +82,29 @@ async def show(shell: Shell, reference: str, with_calls: bool, number: int | Non
         shell.out.json(told)
     else:
         shell.out.print("\n".join(showing.run_lines(reading, told)))
+
+
+@command("search", example="pawl search 'connection refused' --run RUN")
+@click.argument("words", metavar="WORDS…", nargs=-1, required=True)
+@click.option("--run", "reference", metavar="RUN", help="Only in this run.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most N.")
+async def search(shell: Shell, words: tuple[str, ...], reference: str | None, limit: int) -> None:
+    """Search what subagents were asked, said, and did with their tools; newest first.
+
+    All words must occur, anywhere in a turn. "a phrase" in quotes as it stands; begin* is any word that begins so.
+    """
+    from engine import conversations
+    from engine.cli import showing
+    from engine.cli.reading import journal
+
+    async with journal(shell) as opened:
+        hits = await conversations.search(opened, " ".join(words), reference, limit=limit)
+    if shell.out.is_json:
+        shell.out.json({"hits": [hit.to_json() for hit in hits], "limit": limit})
+    elif not hits:
+        shell.out.print("Nothing found.")
+    else:
+        shell.out.print("\n".join(showing.hit_lines(hits)))
 
 
 @command("log", example="pawl log RUN --json")
@@ -146,4 +178,11 @@ def _problem(problem: dict[str, Any]) -> str:
     return f"{problem.get('run_id') or '-'}: {problem.get('table')} row {problem.get('row')}: {problem.get('problem')}"
 
 
-COMMANDS: dict[str, Command] = {"runs": runs, "show": show, "log": log, "diff": diff, "verify": verify}
+COMMANDS: dict[str, Command] = {
+    "runs": runs,
+    "show": show,
+    "search": search,
+    "log": log,
+    "diff": diff,
+    "verify": verify,
+}

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine import history
 from engine.cli import wording
 from engine.cli.streams import one_line, printable, table
+from engine.conversations import Hit
 from engine.difference import Difference
 from engine.history import CallView, Reading
-from engine.values import Json, RunStatus
+from engine.values import Json, RunStatus, TurnRow
 
 CHANGES = {
     "answer": "another answer",
@@ -37,6 +38,8 @@ def run_lines(reading: Reading, told: Mapping[str, Json]) -> Iterator[str]:
     for question in told["waiting"]:
         yield f"waits for    {printable(str(question['question']))}"
         yield f"             pawl answer {info.run_id} {question['call']} VALUE"
+    for tree in told["worktrees"]:
+        yield f"worktree     {_worktree(tree)}"
     if len(reading.versions) > 1:
         yield ""
         yield table(
@@ -120,6 +123,13 @@ def call_lines(view: CallView) -> Iterator[str]:
     for name in ("label", "phase", "lane", "reason", "attempts", "backend", "model"):
         if told[name] not in (None, ""):
             yield f"{name:<12} {printable(str(told[name]))}"
+    if (asked := view.meta.get("asked_model")) is not None:
+        yield f"{'asked for':<12} {printable(str(asked))}"
+    for name in ("retries", "fell_back"):
+        for why in view.meta.get(name) or ():
+            yield f"{name.replace('_', ' '):<12} {printable(str(why))}"
+    if view.meta.get("worktree"):
+        yield f"{'worktree':<12} {_worktree(view.meta['worktree'])}"
     for name in ("requested_at", "started_at", "settled_at"):
         if told[name] is not None:
             yield f"{name[:-3]:<12} {wording.when(told[name])}"
@@ -134,6 +144,59 @@ def call_lines(view: CallView) -> Iterator[str]:
         yield f"\nerror:\n{_indented(told['error'])}"
     elif view.settlement is not None:
         yield f"\nvalue:\n{_indented(told['value'])}"
+
+
+def transcript_lines(view: CallView, turns: Sequence[TurnRow]) -> Iterator[str]:
+    """What a subagent was asked, said and did, over all its attempts."""
+    yield f"call {view.call} · {view.kind} · {view.outcome} · {one_line(view.title, 60)}"
+    if not turns:
+        yield "No conversation is on record: it was not started, or its backend keeps none."
+    attempt = 0
+    for turn in turns:
+        body = json.loads(turn.body)
+        if turn.attempt != attempt:
+            attempt = turn.attempt
+            yield f"\n── attempt {attempt} " + "─" * 40
+        yield f"\n{_speaker(turn.role, body)} · {wording.when(turn.at)}"
+        if turn.role == "session":
+            yield f"  {printable(str(body.get('session')))}"
+        if body.get("text"):
+            yield _indented(str(body["text"]).rstrip("\n"))
+        for call in body.get("calls") or ():
+            yield f"  → {printable(str(call.get('name')))} {printable(_json(call.get('args')))}"
+
+
+def _speaker(role: str, body: Mapping[str, Json]) -> str:
+    if role == "tool":
+        return f"{printable(str(body.get('name')))}{'' if body.get('ok', True) else ' (failed)'}"
+    if role == "assistant" and body.get("model"):
+        return f"{role} ({printable(str(body['model']))})"
+    return role
+
+
+def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
+    """One line a hit, what was found between marks."""
+    for hit in hits:
+        found = hit.found
+        where = f"{found.run_id}@{found.version}" + (f" call {hit.call}" if hit.call is not None else "")
+        yield f"{where}  {found.role}: {one_line(found.snippet, 160)}"
+    first = hits[0]
+    if first.call is not None:
+        name = f"{first.found.run_id}@{first.found.version}"
+        yield f"-- the whole conversation: pawl show {name} --call {first.call} --transcript"
+
+
+def _worktree(tree: Mapping[str, Json]) -> str:
+    """A worktree on one line: how it stands, where, what changed."""
+    if tree.get("state") == "removed":
+        return "removed: nothing was changed in it"
+    parts = [str(tree.get(name)) for name in ("state", "branch", "path") if tree.get(name)]
+    changed = [line.strip() for line in str(tree.get("summary") or "").splitlines() if line.strip()]
+    if tree.get("conflicts"):
+        parts.append(f"conflicts in {', '.join(map(str, tree['conflicts']))}")
+    elif changed:
+        parts.append(changed[-1])  # of a diffstat, the sum
+    return one_line(" · ".join(parts), 200)
 
 
 def difference_lines(left: Reading, right: Reading, found: Sequence[Difference], *, is_all: bool) -> Iterator[str]:

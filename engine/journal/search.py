@@ -91,5 +91,5 @@ def find(connection: sqlite3.Connection, words: str, *, span: tuple[int, int] | 
             (row_id,),
         ).fetchone()
         if row is not None:
-            found.append(Found(*row, snippet))
+            found.append(Found._make((*row, snippet)))
     return found

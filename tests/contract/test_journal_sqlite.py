@@ -722,7 +722,7 @@ def _with_more_after_the_end(lines: list[bytes]) -> list[bytes]:
 
 
 DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
-    "cut": (lambda lines: lines[:-3], "it breaks off after 10 records"),
+    "cut": (lambda lines: lines[:-3], "it breaks off after 12 records"),
     "half a line": (lambda lines: [*lines[:3], lines[3][:20]], "line 4 does not fit its checksum"),
     "a line less": (_without_a_line, "it holds 13 records where 14 were written"),
     "a changed word": (_with_a_changed_word, "line 10 does not fit its checksum"),

@@ -176,6 +176,7 @@ class TestCalls:
             "started_at": T0 + 501,
             "settled_at": T0 + 1001,
             "seconds": 0.5,
+            "worktree": None,
         }
 
     def test_a_call_without_label_is_titled_by_what_was_asked(self) -> None:
