@@ -19,8 +19,8 @@ from engine.agents.child_process import MARK
 from engine.agents.headless import PROGRAMS, HeadlessBackend
 from engine.clock import SystemClock
 from engine.errors import AgentError, UsageError
-from engine.settings import PermissionSettings, ProgramSettings, Settings
-from engine.values import AgentDefinition, AgentRequest, TurnRow
+from engine.settings import PermissionSettings, PriceSettings, ProgramSettings, Settings
+from engine.values import AgentDefinition, AgentRequest, TurnRow, Usage
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
@@ -247,6 +247,23 @@ async def test_gets_no_secrets_but_its_own(agent: Agent) -> None:
     seen = (agent.work / "seen.txt").read_text()
     assert "PLAIN=seen" in seen
     assert "hidden-from-agents" not in seen
+
+
+async def test_codex_is_priced_by_us_once(tmp_path: Path) -> None:
+    """It tells the tokens of its session since it began: what an earlier start has paid is not paid again."""
+    find_program("codex")
+    settings = Settings(prices={"scripted-model": PriceSettings(input=1e6, output=0.0)})
+    async with ScriptedModel() as model:
+        agent = Agent("codex", tmp_path, model)
+        first = await agent.ask(settings=settings)
+        earlier, agent.record = agent.record.rows(), Record(agent.record.rows())
+        assert earlier[-1].role == "session"
+        second = await agent.ask(settings=settings, attempt=2, session=first.session)
+        unpriced = await agent.ask()
+    assert first.usage == Usage(7, 11, 7.0)
+    assert second.usage == Usage(7, 11, 7.0)
+    assert unpriced.usage == Usage(7, 11, 0.0)
+    assert [progress["code"] for progress in agent.progress if "notice" in progress] == ["price_unknown"]
 
 
 def test_a_missing_program_says_how_to_get_it() -> None:

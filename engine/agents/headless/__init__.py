@@ -216,6 +216,8 @@ class HeadlessBackend:
             exit_code = await child.wait()
             if stream.failure is None and not stream.is_done and (exit_code != 0 or stream.value is None):
                 stream.failure = crashed(self._program.name, exit_code, await child.error_text())
+        if stream.is_unpriced and stream.usage != Usage():
+            self._price(stream, emit)
         if stream.is_total and stream.is_done and stream.failure is None:
             await self._record_session(stream, request, emit)
 
@@ -248,6 +250,29 @@ class HeadlessBackend:
             body["usage"] = stream.usage.to_json()
         emit({"session": handle})
         await request.trail.add("session", body)
+
+    def _price(self, stream: Stream, emit: Emit) -> None:
+        """A cap on money holds for a program that tells tokens alone, too."""
+        from engine.prices import Prices
+
+        usage, model = stream.usage, stream.model or ""
+        usd = Prices(self._settings.prices).cost_usd(
+            stream.service,
+            model,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=stream.cached_tokens,
+        )
+        if usd is None:
+            emit(
+                {
+                    "notice": f"{self.name} does not tell what it costs, and no price is known for "
+                    f'{model or "its model"}: its calls count as free. Add [prices."{model or "MODEL"}"] to the config',
+                    "code": "price_unknown",
+                }
+            )
+        else:
+            stream.usage = replace(usage, cost_usd=usd)
 
     def _own_usage(self, stream: Stream, request: AgentRequest) -> Usage:
         """What this start has paid, of a program that tells what its session has paid since it began.
@@ -310,5 +335,5 @@ def _recorded_usage(handle: str, request: AgentRequest) -> Usage:
         if turn.role == "session":
             body = json.loads(turn.body)
             if body.get("session") == handle and isinstance(body.get("usage"), dict):
-                return replace(Usage(**body["usage"]))
+                return Usage(**body["usage"])
     return Usage()

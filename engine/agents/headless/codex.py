@@ -88,7 +88,10 @@ class Codex(Program):
 
     def stream(self) -> Stream:
         model = self.config.get("model")
-        return CodexStream(model=model if isinstance(model, str) else None, is_total=True)
+        service = "openai" if self.config.get("model_provider", "openai") == "openai" else None
+        return CodexStream(
+            model=model if isinstance(model, str) else None, is_total=True, is_unpriced=True, service=service
+        )
 
 
 def _config(environ: Mapping[str, str]) -> dict[str, Json]:
@@ -151,6 +154,7 @@ class CodexStream(Stream):
         elif kind == "turn.completed":
             told = table(event.get("usage"))
             self.usage = Usage(count(told.get("input_tokens")), count(told.get("output_tokens")))
+            self.cached_tokens = count(told.get("cached_input_tokens"))
             self.is_done = True
         elif kind == "turn.failed":
             self.failure = fault("codex", str(table(event.get("error")).get("message") or ""), login=LOGIN)

@@ -71,6 +71,8 @@ class Stream:
         failure: why there is none.
         is_done: the program has said its last word; what it does after that nobody waits for long.
         is_total: `usage` is that of the session since it began, not of this start.
+        is_unpriced: the program tells tokens and no cost; `cached_tokens` of the input were cheaper.
+        service: whose prices its model has, as far as it is known.
     """
 
     session: str | None = None
@@ -80,6 +82,9 @@ class Stream:
     failure: AgentError | None = None
     is_done: bool = False
     is_total: bool = False
+    is_unpriced: bool = False
+    cached_tokens: int = 0
+    service: str | None = None
 
     def read(self, event: dict[str, Json]) -> Iterable[Turn | Sign]:
         """Takes one event, unknown ones too."""
