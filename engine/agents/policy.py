@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -173,6 +174,12 @@ class Policy:
         """Args: is_confined: whether commands run in limits of the file system. Raises `UsageError` (`bad_rule`)."""
         return cls(deny=settings.deny, ask=settings.ask, allow=settings.allow, is_confined=is_confined)
 
+    def unconfined(self) -> Policy:
+        """The same rules for commands that have no limits of the file system."""
+        other = copy(self)
+        other._is_confined = False
+        return other
+
     def rule(self, tool: str, argument: str) -> Ruling:
         tool, argument = _of_mcp(tool, argument)
         for verdict, rules in ((Verdict.DENY, self._deny), (Verdict.ASK, self._ask)):
@@ -221,6 +228,10 @@ class Gate:
     def __init__(self, policy: Policy, approve: Approve | None) -> None:
         self.policy = policy
         self._approve = approve
+
+    def unconfined(self) -> Gate:
+        """The same for a program of its own: the limits that our tool has for commands are not its."""
+        return Gate(self.policy.unconfined(), self._approve)
 
     async def admit(self, tool: str, argument: str) -> str | None:
         """None: go ahead. Otherwise why not, in words for a model."""
