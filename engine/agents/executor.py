@@ -31,6 +31,8 @@ FALLS_BACK = frozenset(
         "provider_timeout",
         "provider_bad_answer",
         "context_exceeded",
+        "program_failed",
+        "program_crashed",
     }
 )
 """Failures of a service, not of the task: the next model of a list is asked."""

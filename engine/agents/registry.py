@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from engine.agents.sample import SampleBackend, SampleOptions
 from engine.errors import UsageError
@@ -243,6 +243,15 @@ def _program_missing(spec: BackendSpec, settings: Settings, environ: Mapping[str
     return find(spec.program, settings, environ)
 
 
+@runtime_checkable
+class NarrowsTools(Protocol):
+    """A program that can be held to some tools and not to others."""
+
+    def check_tools(self, tools: tuple[str, ...]) -> None:
+        """Raises `UsageError` (`tools_unsupported`) for tools that it cannot be held to."""
+        ...
+
+
 @dataclass(slots=True)
 class Backends:
     """The backends of one run, opened when they are first named and shared by its calls.
@@ -299,7 +308,13 @@ class Backends:
                 code="no_tools",
                 hint="Leave `tools` out, or use another backend: the demo model cannot call any.",
             )
-        return tuple(dict.fromkeys(canonical_tool(name) for name in names))
+        canonical = tuple(dict.fromkeys(canonical_tool(name) for name in names))
+        if found.name == "cli":
+            self.find(spec)
+            backend = self._open[spec]
+            assert isinstance(backend, NarrowsTools)
+            backend.check_tools(canonical)
+        return canonical
 
     async def close(self) -> None:
         """Closes all of them, and what they worked with."""
