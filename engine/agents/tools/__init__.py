@@ -6,6 +6,7 @@ may use which, checks arguments and asks the policy before anything is done.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 import weakref
@@ -14,13 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.agents.environment import for_subagents
-from engine.agents.policy import Gate, parse_rule
+from engine.agents.policy import MCP, Gate, Verdict, parse_rule
 from engine.agents.tools.arguments import misfit
+from engine.agents.tools.edit_file import EditFile
+from engine.agents.tools.fetch_url import FetchUrl
 from engine.agents.tools.files import in_thread
+from engine.agents.tools.grep import Grep
+from engine.agents.tools.list_files import ListFiles
 from engine.agents.tools.outputs import Outputs
 from engine.agents.tools.read_file import ReadFile
 from engine.agents.tools.run_command import RunCommand
 from engine.agents.tools.tool import Setting, Tool, ToolFailed, ToolResult, ToolSpec
+from engine.agents.tools.write_file import WriteFile
 from engine.masking import Masker
 from engine.ports import Clock
 from engine.settings import SecretSettings, ToolSettings
@@ -29,10 +35,11 @@ from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from engine.agents.tools.mcp import McpServers
+    from engine.agents.tools.mcp_shapes import ServerTool
 
 __all__ = ["ToolResult", "ToolSpec", "Toolbox"]
 
-_TOOLS: tuple[type[Tool], ...] = (ReadFile, RunCommand)
+_TOOLS: tuple[type[Tool], ...] = (ReadFile, ListFiles, Grep, EditFile, WriteFile, RunCommand, FetchUrl)
 
 
 class Toolbox:
@@ -44,6 +51,9 @@ class Toolbox:
         environ: ours. Commands get it without `secret_names` (patterns) and their values.
         mcp: the servers of the run.
         overflow: folder for what is cut from results; made when needed.
+
+    Attributes:
+        problems: of MCP servers that cannot be used, by name, in words; known after `open`.
     """
 
     def __init__(
@@ -62,6 +72,8 @@ class Toolbox:
         self._allowed = None if allowed is None else tuple(map(parse_rule, allowed))
         self._gate = gate
         self._mcp = mcp
+        self._server_tools: dict[str, ServerTool] = {}
+        self.problems: dict[str, str] = {}
         self._scratch: str | None = None
         self._remove: Callable[[], object] | None = None
         masker = Masker(SecretSettings(environment=secret_names), environ)
@@ -79,7 +91,32 @@ class Toolbox:
         self._tools: dict[str, Tool] = {tool.spec.name: tool() for tool in _TOOLS if self._is_offered(tool.spec.name)}
 
     async def open(self) -> None:
-        """Connects to MCP servers. One that fails is told of when its tools are asked for."""
+        """Connects to the MCP servers whose tools may be asked for. One that fails is in `problems`."""
+        if self._mcp is None:
+            return
+        names = [name for name in self._mcp.names() if self._may_offer(name)]
+        for found in await asyncio.gather(*map(self._connected, names)):
+            for tool in found:
+                named = f"{tool.server}.{tool.name}"
+                is_listed = self._allowed is None or any(rule.covers(MCP, named) for rule in self._allowed)
+                if is_listed and self._gate.policy.rule(MCP, named).verdict is not Verdict.DENY:
+                    self._server_tools[tool.spec.name] = tool
+
+    async def _connected(self, server: str) -> list[ServerTool]:
+        assert self._mcp is not None
+        try:
+            return await self._mcp.tools(server)
+        except ToolFailed as failure:
+            self.problems[server] = str(failure)
+            return []
+
+    def _may_offer(self, server: str) -> bool:
+        if self._allowed is None:
+            return True
+        return any(
+            rule.tool == MCP and (rule.pattern is None or rule.pattern.split(".")[0] in (server, "*"))
+            for rule in self._allowed
+        )
 
     async def close(self) -> None:
         """Removes the temporary folder of this call's commands; the servers are the run's."""
@@ -89,7 +126,7 @@ class Toolbox:
 
     def specs(self) -> list[ToolSpec]:
         """What the model may call, as it is shown to it."""
-        return [tool.spec for tool in self._tools.values()]
+        return [*(tool.spec for tool in self._tools.values()), *(tool.spec for tool in self._server_tools.values())]
 
     async def run(self, name: str, args: Json) -> ToolResult:
         """Does what a model asks for, or says why not. Raises nothing but cancellation."""
@@ -99,9 +136,11 @@ class Toolbox:
             return ToolResult(self._setting.outputs.fit(str(failure)), ok=False)
 
     async def _run(self, name: str, args: Json) -> str:
+        if name in self._server_tools:
+            return await self._run_of_server(self._server_tools[name], args)
         tool = self._tools.get(name)
         if tool is None:
-            raise ToolFailed(f"There is no tool {name!r}. Your tools are: {', '.join(self._tools) or 'none'}.")
+            raise ToolFailed(self._unknown(name))
         problem = misfit(args, tool.spec.parameters)
         if problem is not None:
             raise ToolFailed(f"{name}: {problem}. Call it again with that corrected.")
@@ -118,6 +157,22 @@ class Toolbox:
             # Also when the call is dropped without a close.
             self._remove = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         return self._scratch
+
+    async def _run_of_server(self, tool: ServerTool, args: Json) -> str:
+        assert self._mcp is not None
+        problem = misfit(args, tool.spec.parameters)
+        if problem is not None:
+            raise ToolFailed(f"{tool.spec.name}: {problem}. Call it again with that corrected.")
+        refusal = await self._gate.admit(f"{MCP}.{tool.server}.{tool.name}", "")
+        if refusal is not None:
+            raise ToolFailed(refusal)
+        return await self._mcp.call(tool, args)
+
+    def _unknown(self, name: str) -> str:
+        for server, problem in self.problems.items():
+            if name.startswith(f"{server}__"):
+                return problem
+        return f"There is no tool {name!r}. Your tools are: {', '.join(spec.name for spec in self.specs()) or 'none'}."
 
     def _is_offered(self, tool: str) -> bool:
         return self._allowed is None or any(rule.tool == tool for rule in self._allowed)

@@ -18,10 +18,15 @@ from typing import TypeVar
 
 from engine.agents.tools.tool import ToolFailed
 from engine.errors import UsageError
-from engine.workspace import Place, Workspace
+from engine.workspace import Place, Workspace, is_hidden
 
 FILE_BYTES = 16 << 20
 """The largest file that is read whole or written. Above this, commands do better."""
+
+SKIPPED = frozenset(
+    ("node_modules", "__pycache__", ".venv", "venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+)
+"""Folders of packages and caches: many files, and none that anybody means."""
 
 _T = TypeVar("_T")
 
@@ -32,6 +37,8 @@ def way(workspace: Workspace, path: str) -> str:
     Raises:
         ToolFailed: out of the workspace, or through something that is no folder.
     """
+    if any(map(is_hidden, path.split("/"))):
+        raise ToolFailed(f"{path}: .git and .pawl are not there for file tools.")
     with told(path):
         try:
             with workspace.place(path) as place:
@@ -72,6 +79,42 @@ def _refuse_other_kinds(there: os.stat_result, path: str) -> None:
         raise ToolFailed(f"{path} is a folder. list_files shows what is in it.")
     if not stat.S_ISREG(there.st_mode):
         raise ToolFailed(f"{path} is not a regular file (a pipe, socket or device).")
+
+
+def is_folder(workspace: Workspace, admitted: str) -> bool:
+    """Raises `ToolFailed` when nothing is there."""
+    with at(workspace, admitted) as place:
+        return stat.S_ISDIR(os.stat(place.name, dir_fd=place.folder_fd, follow_symlinks=False).st_mode)
+
+
+def entries(workspace: Workspace, admitted: str) -> list[tuple[str, bool]]:
+    """Names in a folder, sorted, and whether each is a folder; without what is hidden. Raises `ToolFailed`."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with at(workspace, admitted) as place:
+        fd = os.open(place.name, flags, dir_fd=place.folder_fd)
+    try:
+        with os.scandir(fd) as scan:
+            return sorted(
+                (os.fsencode(one.name).decode("utf-8", "replace"), one.is_dir(follow_symlinks=False))
+                for one in scan
+                if not is_hidden(one.name)
+            )
+    finally:
+        os.close(fd)
+
+
+def walk(workspace: Workspace, folder: str) -> Iterator[str]:
+    """Ways to all regular entries below a folder, without following links, without folders that are `SKIPPED`."""
+    todo = [folder]
+    while todo:
+        here = todo.pop()
+        prefix = "" if here == "." else here + "/"
+        try:
+            found = entries(workspace, here)
+        except ToolFailed:
+            continue  # gone by now, or not ours to read
+        todo += [prefix + name for name, is_dir in reversed(found) if is_dir and name not in SKIPPED]
+        yield from (prefix + name for name, is_dir in found if not is_dir)
 
 
 def read_bytes(workspace: Workspace, admitted: str) -> bytes:
@@ -144,12 +187,18 @@ def told(path: str) -> Iterator[None]:
         raise ToolFailed(f"{path}: {what}.") from None
 
 
-async def in_thread(function: Callable[..., _T], *args: object, **options: object) -> _T:
-    """A thread cannot be stopped, so a cancelled tool waits for it: nothing goes on behind the run's back."""
-    future = asyncio.get_running_loop().run_in_executor(None, partial(function, *args, **options))
+async def in_thread(function: Callable[..., _T], *args: object, cancel: Callable[[], None] | None = None) -> _T:
+    """A thread cannot be stopped, so a cancelled tool waits for it: nothing goes on behind the run's back.
+
+    Args:
+        cancel: asks the thread to end soon.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, partial(function, *args))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
+        if cancel is not None:
+            cancel()
         await asyncio.wait([future])
         future.exception()  # nobody wants to know any more
         raise
