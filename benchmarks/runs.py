@@ -25,6 +25,7 @@ SEVERAL = 1024
 async def project() -> AsyncIterator[tuple[Engine, Path]]:
     """An engine with a journal of its own on the local disk, and that journal."""
     with tempfile.TemporaryDirectory(prefix="pawl-bench-", dir=Path.cwd()) as folder:
+        (Path(folder) / ".pawl").mkdir()  # a project of its own, not a part of the one around it
         journal = Path(folder) / "pawl.db"
         async with Engine.open(Path(folder), journal=journal, settings=Settings()) as engine:
             yield engine, journal
