@@ -1,7 +1,8 @@
 """The conversations of a run's subagents, on their way to the journal and back (I9: masked before anything else).
 
-A backend adds one turn after another and waits until each is durable: what a model asked for is on disk before a tool
-acts on it, so that an interrupted subagent goes on from its last complete turn and is told what may be half done.
+A backend adds one turn after another, and waits where something acts on what was said: what a model asked for is on disk
+before a tool does it, so that an interrupted subagent goes on from its last complete turn and is told what may be half
+done. The rest is on its way to the disk while the model thinks.
 Nothing of a conversation is kept in memory here: a later attempt reads it from the journal, where all of it is.
 """
 
@@ -47,7 +48,10 @@ class Trails:
                 job.session = orjson.loads(turn.body).get("session")
         return _CallTrail(self, job.call, attempt, tuple(earlier))
 
-    async def write(self, turn: TurnRow) -> None:
+    async def write(self, turn: TurnRow, *, wait: bool) -> None:
+        if not wait:
+            self._writer.add(turn)
+            return
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writer.add(turn, lambda: None if durable.done() else durable.set_result(None))
         await durable
@@ -70,9 +74,9 @@ class _CallTrail:
         self._attempt = attempt
         self._seq = len(earlier)
 
-    async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
+    async def add(self, role: str, body: dict[str, Json], *, wait: bool = True) -> dict[str, Json]:
         masked = self._trails.masked(body)
         self._seq += 1
         turn = TurnRow(self._call, self._attempt, self._seq, role, self._trails.now_ms(), kept(masked))
-        await self._trails.write(turn)
+        await self._trails.write(turn, wait=wait)
         return masked

@@ -147,10 +147,13 @@ class Trail(Protocol):
 
     earlier: Sequence[TurnRow]
 
-    async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
-        """Puts a turn on record; returns, once it is durable, the body as it was recorded: with its secrets masked.
+    async def add(self, role: str, body: dict[str, Json], *, wait: bool = True) -> dict[str, Json]:
+        """Puts a turn on record; returns the body as it is recorded: with its secrets masked. What a backend then shows
+        a model must be this, so that what is on record is what was said (I9).
 
-        What a backend then shows a model must be this, so that what is on record is what was said (I9).
+        Args:
+            wait: until it is durable, and all turns before it. Needed before anything acts on what was said; without
+                it the turn is on disk some milliseconds later, and never after one that was added later.
         """
         ...
 
@@ -160,7 +163,7 @@ class NoTrail:
 
     earlier: Sequence[TurnRow] = ()
 
-    async def add(self, role: str, body: dict[str, Json]) -> dict[str, Json]:
+    async def add(self, role: str, body: dict[str, Json], *, wait: bool = True) -> dict[str, Json]:
         return body
 
 

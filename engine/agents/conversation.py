@@ -31,7 +31,7 @@ BEGINS_AGAIN = (
 
 
 class Conversation:
-    """Messages in the library's form, each on record before it is used. `open` makes one."""
+    """Messages in the library's form, each on record in the order in which it was said. `open` makes one."""
 
     def __init__(self, trail: Trail) -> None:
         self._trail = trail
@@ -60,7 +60,7 @@ class Conversation:
         """Tells the model something: its task, feedback, a note."""
         from pydantic_ai.messages import ModelRequest, UserPromptPart
 
-        body = await self._trail.add("user", {"text": text})
+        body = await self._trail.add("user", {"text": text}, wait=False)
         part = UserPromptPart(content=str(body["text"]))
         last = self.messages[-1] if self.messages else None
         if isinstance(last, ModelRequest):
@@ -77,7 +77,7 @@ class Conversation:
             body["calls"] = calls
         if response.model_name:
             body["model"] = response.model_name
-        recorded = await self._trail.add("assistant", body)
+        recorded = await self._trail.add("assistant", body, wait=bool(calls))  # on disk before a tool acts
         self.messages.append(
             response if recorded["native"] == native else _revived(_unsigned(recorded["native"]))  # secrets went out
         )
@@ -86,7 +86,7 @@ class Conversation:
         """Puts a tool's result on record and shows it to the model."""
         from pydantic_ai.messages import ModelRequest, ToolReturnPart
 
-        body = await self._trail.add("tool", {"id": call_id, "name": name, "text": text, "ok": ok})
+        body = await self._trail.add("tool", {"id": call_id, "name": name, "text": text, "ok": ok}, wait=False)
         part = ToolReturnPart(tool_name=name, content=str(body["text"]), tool_call_id=call_id)
         last = self.messages[-1]
         if isinstance(last, ModelRequest):
@@ -115,7 +115,7 @@ class Conversation:
     async def _say_first(self, text: str, system: str) -> None:
         from pydantic_ai.messages import ModelRequest, UserPromptPart
 
-        body = await self._trail.add("user", {"text": text})
+        body = await self._trail.add("user", {"text": text}, wait=False)
         self.messages = [ModelRequest(parts=[UserPromptPart(content=str(body["text"]))], instructions=system or None)]
 
     def _instructions(self) -> str | None:

@@ -32,7 +32,7 @@ class Record:
         self.earlier = earlier
         self.turns: list[tuple[str, dict[str, Any]]] = []
 
-    async def add(self, role: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def add(self, role: str, body: dict[str, Any], *, wait: bool = True) -> dict[str, Any]:
         self.turns.append((role, body))
         return body
 

@@ -19,7 +19,7 @@ class MemoryTrail:
         self.secret = secret
         self._attempt = max((turn.attempt for turn in earlier), default=0) + 1
 
-    async def add(self, role: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def add(self, role: str, body: dict[str, Any], *, wait: bool = True) -> dict[str, Any]:
         text = orjson.dumps(body)
         if self.secret is not None:
             text = text.replace(self.secret.encode(), b"[secret:TEST]")

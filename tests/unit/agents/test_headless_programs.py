@@ -183,7 +183,7 @@ class Earlier:
     def __init__(self, *turns: tuple[str, dict[str, Any]]) -> None:
         self.earlier = [TurnRow(1, 1, n, role, 0, json.dumps(body).encode()) for n, (role, body) in enumerate(turns, 1)]
 
-    async def add(self, role: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def add(self, role: str, body: dict[str, Any], *, wait: bool = True) -> dict[str, Any]:
         return body
 
 
