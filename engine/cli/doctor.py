@@ -14,6 +14,7 @@ from typing import Literal
 
 from engine.cli.command import Command, Shell, command
 from engine.errors import PawlError
+from engine.settings import Settings
 
 State = Literal["ok", "note", "bad"]
 
@@ -39,7 +40,7 @@ async def doctor(shell: Shell) -> int:
     findings = [_python(), _engine()]
     findings.append(await _tried("sandbox", _sandbox))
     findings.append(await _tried("journal", lambda: _journal(path)))
-    findings += [_disk(path), *_settings(project), *_backends(), _workflows(project)]
+    findings += [_disk(path), *_settings(project), _git(), _commands(project), *_backends(project), _workflows(project)]
     is_well = not any(finding.state == "bad" for finding in findings)
     if shell.out.is_json:
         found = [{"name": f.name, "state": f.state, "text": f.text, "hint": f.hint or None} for f in findings]
@@ -143,13 +144,51 @@ def _settings(project: Path) -> list[Finding]:
     return [Finding("settings", "ok", "defaults, config files and PAWL_* variables fit")]
 
 
-def _backends() -> list[Finding]:
-    from engine.agents.registry import list_backends
+def _git() -> Finding:
+    if (found := shutil.which("git")) is not None:
+        return Finding("git", "ok", f"{found}, for agents with isolation: 'worktree'")
+    return Finding("git", "note", "not found: agents cannot have worktrees", "Install git.")
 
-    return [
+
+def _commands(project: Path) -> Finding:
+    """What holds the commands that subagents run."""
+    from engine.agents.confinement import confinement_level
+
+    level = confinement_level(_loaded(project).tools.confine)
+    if level != "none":
+        return Finding("commands", "ok", f"agents' commands are confined by {level}")
+    return Finding(
+        "commands",
+        "note",
+        "agents' commands have no file-system limits here, so each asks for permission",
+        "On Linux: a kernel with Landlock (5.13), or bubblewrap.",
+    )
+
+
+def _loaded(project: Path) -> Settings:
+    """The settings, or the defaults where they do not fit: that is a finding of its own."""
+    from engine.config import load_settings
+
+    try:
+        return load_settings(project)
+    except PawlError:
+        return Settings()
+
+
+def _backends(project: Path) -> list[Finding]:
+    """Those that work here, and the default one; the others are on a page of their own."""
+    from engine.agents.registry import DEFAULT_BACKEND, list_backends
+
+    found = list_backends(_loaded(project))
+    told = [
         Finding(b.name, "ok", b.what) if b.is_available else Finding(b.name, "note", b.why_not, b.install)
-        for b in list_backends()
+        for b in found
+        if b.is_available or b.name == DEFAULT_BACKEND
     ]
+    others = sum(not b.is_available for b in found if b.name != DEFAULT_BACKEND)
+    if others:
+        told.append(Finding("backends", "note", f"{others} more are known and not set up here", "pawl backends"))
+    return told
 
 
 def _workflows(project: Path) -> Finding:

@@ -98,16 +98,23 @@ def _agent_json(one: Listed) -> dict[str, Json]:
 def backends(shell: Shell) -> None:
     """List what can answer an agent call, and whether it works here."""
     from engine.agents.registry import list_backends
+    from engine.cli.reading import project_of
+    from engine.config import load_settings
 
-    found = list_backends()
+    found = list_backends(load_settings(project_of(shell)))
     if shell.out.is_json:
         shell.out.json({"backends": [one.to_json() for one in found]})
         return
-    for one in found:
-        state = "ready" if one.is_available else f"not here: {one.why_not}"
-        shell.out.print(f"{one.name:<8} {one.what}\n         {state}\n         --backend {one.form}")
-        if not one.is_available:
-            shell.out.print(f"         {one.install}")
+    rows = [
+        (one.name, "ready" if one.is_available else "not set up", one.form, one_line(one.what, 60))
+        for one in sorted(found, key=lambda one: not one.is_available)
+    ]
+    shell.out.print(table(rows, head=("NAME", "HERE", "--backend", "WHAT")))
+    missing = [one for one in found if not one.is_available]
+    if missing:
+        shell.out.print("\nTo set one up:")
+        rest = [(f"  {one.name}", f"{one.why_not}:", one.install) for one in missing]
+        shell.out.print(table(rest, head=("", "", "")).strip("\n"))
 
 
 class ModelGroup(click.Group):
