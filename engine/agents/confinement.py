@@ -79,6 +79,10 @@ def has_landlock() -> bool:
 _NAMESPACES = ("--die-with-parent", "--unshare-pid", "--unshare-ipc")
 
 
+_KEPT_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER")
+"""Of root, in containers: a workspace there is often another user's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """The git repository that a workspace is in.
@@ -213,12 +217,13 @@ def _by_bubblewrap(workspace: str, scratch: str, hidden: list[str], repository: 
         own_state = os.path.join(workspace, ".pawl")
         if (repository.is_worktree or repository.top == workspace) and not os.path.lexists(own_state):
             mounts[own_state] = ("--ro-bind", nothing)
-        mounts[repository.top] = ("--ro-bind", repository.top)
+        mounts.setdefault(repository.top, ("--ro-bind", repository.top))
         mounts |= _mounts_of(repository, nothing)
     mounts[workspace] = ("--bind", workspace)
     program = bubblewrap()
     assert program is not None
-    words = [program, *_NAMESPACES, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    rights = [word for name in _KEPT_CAPABILITIES for word in ("--cap-add", name)] if os.geteuid() == 0 else []
+    words = [program, *_NAMESPACES, *rights, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for path, how in sorted(mounts.items(), key=lambda pair: (pair[0].count("/"), pair[0])):
         words += [*how, path]
     words += ["--chdir", workspace, "--"]

@@ -2,7 +2,8 @@
 
 Run as `python -I -S landlock.py LIMITS COMMAND…`, by itself: it imports nothing of ours, so that it starts in a few
 milliseconds. LIMITS is JSON: `{"write": [path], "read": [path], "hidden": [path]}`. Everything may be read but what is
-at or below `hidden`; `read` and `write` are granted also there. Landlock knows grants only, so what surrounds a hidden
+at or below `hidden`; `read` and `write` are granted also there
+(`read` without what is hidden in it). Landlock knows grants only, so what surrounds a hidden
 path is granted piece by piece; names of files can be listed everywhere, and what a grant covers has no exceptions.
 
 It never fails open: a command that cannot be confined is not run, and the exit code is 126.
@@ -18,6 +19,10 @@ import sys
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on all machines
 PR_SET_NO_NEW_PRIVS = 38
+PR_CAPBSET_DROP = 24
+KEPT_CAPABILITIES = frozenset((0, 1, 3, 4, 5, 6, 7, 10))
+"""What root keeps: rights over files (owner, mode), users, signals, low ports. Not what reads other processes, whose
+environments Landlock keeps from everybody but who may measure performance (CAP_PERFMON)."""
 RULE_PATH_BENEATH = 1
 GIVE_VERSION = 1
 
@@ -80,10 +85,14 @@ def confine(*, write: list[str], read: list[str], hidden: list[str]) -> None:
     grant("/", READ_DIR)
     for path in _around("/", hidden):
         grant(path, READ)
-    for path in read:
-        grant(path, READ)
+    for start in read:
+        for path in _around(start, hidden):
+            grant(path, READ)
     for path in write:
         grant(path, NO_DEVICES)
+    for capability in range(64):
+        if capability not in KEPT_CAPABILITIES:
+            libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # those that the kernel does not know fail
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.syscall(RESTRICT_SELF, ruleset, ctypes.c_uint32(0)):
         raise OSError(ctypes.get_errno(), "landlock_restrict_self")
     os.close(ruleset)

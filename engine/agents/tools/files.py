@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -27,6 +28,9 @@ SKIPPED = frozenset(
     ("node_modules", "__pycache__", ".venv", "venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 )
 """Folders of packages and caches: many files, and none that anybody means."""
+
+_RENAMING = threading.Lock()
+"""Between a last look at a file and its replacement no other tool of ours replaces one."""
 
 _T = TypeVar("_T")
 
@@ -154,8 +158,6 @@ def replace(workspace: Workspace, admitted: str, data: bytes, *, only_if: bytes 
             there = os.stat(place.name, dir_fd=place.folder_fd, follow_symlinks=False)
             _refuse_other_kinds(there, admitted)
             mode = stat.S_IMODE(there.st_mode) & 0o777  # setuid is not handed on to what a model wrote
-        if only_if is not None and read_bytes(workspace, admitted) != only_if:
-            raise ToolFailed(f"{admitted} changed while it was edited. Read it again.")
         beside = f".pawl-{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(beside, flags, 0o666, dir_fd=place.folder_fd)
@@ -165,7 +167,10 @@ def replace(workspace: Workspace, admitted: str, data: bytes, *, only_if: bytes 
                 file.flush()
                 if mode is not None:
                     os.fchmod(fd, mode)
-            os.replace(beside, place.name, src_dir_fd=place.folder_fd, dst_dir_fd=place.folder_fd)
+            with _RENAMING:
+                if only_if is not None and read_bytes(workspace, admitted) != only_if:
+                    raise ToolFailed(f"{admitted} changed while it was edited. Read it again.")
+                os.replace(beside, place.name, src_dir_fd=place.folder_fd, dst_dir_fd=place.folder_fd)
         except BaseException:
             with suppress(OSError):
                 os.unlink(beside, dir_fd=place.folder_fd)

@@ -132,7 +132,7 @@ class _Connection:
     async def _open(self) -> None:
         if self._starts >= MOST_STARTS:
             raise self._failed(f"cannot be used, tried {self._starts} times: {self._problem}")
-        self._starts += 1
+        self._starts, self._problem = self._starts + 1, ""
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         task = self._task = asyncio.create_task(self._serve(ready))
         try:
