@@ -29,6 +29,9 @@ SKIPPED = frozenset(
 )
 """Folders of packages and caches: many files, and none that anybody means."""
 
+_PATH_CHARACTERS, _PATH_PARTS = 4096, 200
+"""The system's own limit, and a bound on the folders that are open at a time while one is walked."""
+
 _RENAMING = threading.Lock()
 """Between a last look at a file and its replacement no other tool of ours replaces one."""
 
@@ -41,7 +44,10 @@ def way(workspace: Workspace, path: str) -> str:
     Raises:
         ToolFailed: out of the workspace, or through something that is no folder.
     """
-    if any(map(is_hidden, path.split("/"))):
+    parts = path.split("/")
+    if len(path) > _PATH_CHARACTERS or len(parts) > _PATH_PARTS:
+        raise ToolFailed(f"{path[:60]}… is too long for a path: {len(path):,} characters, {len(parts):,} folders.")
+    if any(map(is_hidden, parts)):
         raise ToolFailed(f"{path}: .git and .pawl are not there for file tools.")
     with told(path):
         try:
@@ -168,14 +174,18 @@ def replace(workspace: Workspace, admitted: str, data: bytes, *, only_if: bytes 
                 if mode is not None:
                     os.fchmod(fd, mode)
             with _RENAMING:
-                if only_if is not None and read_bytes(workspace, admitted) != only_if:
-                    raise ToolFailed(f"{admitted} changed while it was edited. Read it again.")
+                _refuse_changed(workspace, admitted, only_if)
                 os.replace(beside, place.name, src_dir_fd=place.folder_fd, dst_dir_fd=place.folder_fd)
         except BaseException:
             with suppress(OSError):
                 os.unlink(beside, dir_fd=place.folder_fd)
             raise
     return mode is None
+
+
+def _refuse_changed(workspace: Workspace, path: str, expected: bytes | None) -> None:
+    if expected is not None and read_bytes(workspace, path) != expected:
+        raise ToolFailed(f"{path} changed while it was edited. Read it again.")
 
 
 @contextmanager
