@@ -38,6 +38,7 @@ ENTRANCES = {
     "tree_sitter_javascript": ["sandbox/"],
     "xllamacpp": ["engine/agents/"],
     "httpx": ["engine/agents/"],
+    "mcp": ["engine/agents/tools/"],
     "genai_prices": ["engine/prices.py"],
     "yaml": ["engine/agents/definition_file.py"],
     "jsonschema": ["engine/schemas.py"],

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import urllib.request
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
@@ -126,6 +125,8 @@ async def _text(response: httpx.Response, url: str) -> str:
 
 
 def _proxy(found: SplitResult, setting: Setting) -> str | None:
+    import urllib.request
+
     proxies = {
         scheme: setting.environ.get(f"{scheme}_proxy") or setting.environ.get(f"{scheme}_proxy".upper())
         for scheme in ("http", "https")
