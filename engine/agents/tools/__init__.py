@@ -18,6 +18,7 @@ from engine.agents.environment import for_subagents
 from engine.agents.policy import MCP, Gate, Verdict, parse_rule
 from engine.agents.tools.arguments import misfit
 from engine.agents.tools.edit_file import EditFile
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.fetch_url import FetchUrl
 from engine.agents.tools.files import in_thread
 from engine.agents.tools.grep import Grep
@@ -25,7 +26,7 @@ from engine.agents.tools.list_files import ListFiles
 from engine.agents.tools.outputs import Outputs
 from engine.agents.tools.read_file import ReadFile
 from engine.agents.tools.run_command import RunCommand
-from engine.agents.tools.tool import Setting, Tool, ToolFailed, ToolResult, ToolSpec
+from engine.agents.tools.tool import Setting, Tool, ToolResult, ToolSpec
 from engine.agents.tools.write_file import WriteFile
 from engine.masking import Masker
 from engine.ports import Clock

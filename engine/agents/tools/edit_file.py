@@ -10,8 +10,9 @@ import difflib
 import re
 from typing import ClassVar
 
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.files import in_thread, read_bytes, replace, text_of, way
-from engine.agents.tools.tool import Args, Setting, ToolFailed, ToolSpec, parameters
+from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
 
 _NEAR_LINES = 5000
 """Of a file, looked at for what may have been meant."""

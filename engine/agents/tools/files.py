@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from engine.agents.tools.tool import ToolFailed
+from engine.agents.tools.failed import ToolFailed
 from engine.errors import UsageError
 from engine.workspace import Place, Workspace, is_hidden
 

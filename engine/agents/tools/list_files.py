@@ -6,8 +6,9 @@ import os
 import re
 from typing import ClassVar
 
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.files import SKIPPED, entries, in_thread, told, way
-from engine.agents.tools.tool import Args, Setting, ToolFailed, ToolSpec, parameters
+from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
 from engine.effects.globbing import find
 
 MOST = 2000

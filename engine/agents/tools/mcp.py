@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.agents.environment import for_subagents
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.mcp_shapes import ServerTool, listed, said, text_of
-from engine.agents.tools.tool import ToolFailed
 from engine.settings import McpServerSettings, SecretSettings
 from engine.values import Json
 

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.agents.tools.tool import ToolFailed, ToolSpec
+from engine.agents.tools.failed import ToolFailed
+from engine.agents.tools.tool import ToolSpec
 from engine.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.agents.tools.tool import ToolFailed
+from engine.agents.tools.failed import ToolFailed
 
 KEPT_CHARACTERS = 8 << 20
 """Of one output. More is a command gone wild."""

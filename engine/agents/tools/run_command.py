@@ -6,8 +6,9 @@ import secrets
 from typing import ClassVar
 
 from engine.agents.confinement import BUBBLEWRAP, NONE, confined, confinement_level
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.files import in_thread
-from engine.agents.tools.tool import Args, Setting, ToolFailed, ToolSpec, parameters
+from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
 from engine.processes import Ended, kill_marked, run_shell
 
 MARK = "PAWLED_BY"
@@ -15,6 +16,11 @@ MARK = "PAWLED_BY"
 settings."""
 
 LONGEST_S = 3600
+
+_DOORS = frozenset(
+    ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DOCKER_HOST")
+)
+"""Variables that name who acts outside in our name; a confined command has no business there."""
 
 
 class RunCommand:
@@ -57,12 +63,17 @@ class RunCommand:
         limits = confined(level, workspace=setting.workspace.root, scratch=setting.scratch(), environ=setting.environ)
         mark = secrets.token_hex(16)
         environment = {**setting.environ, "TMPDIR": limits.temporary, MARK: mark}
-        # Caches of package managers and compilers are in the home folder, where nothing can be written.
         if level != NONE:
-            environment |= {
-                "XDG_CACHE_HOME": f"{limits.temporary}/cache",
-                "npm_config_cache": f"{limits.temporary}/cache/npm",
-            }
+            environment = {name: value for name, value in environment.items() if name not in _DOORS}
+            # Caches of package managers and compilers are in the home folder, where nothing can be written.
+            environment |= {"XDG_CACHE_HOME": f"{limits.temporary}/cache"}
+            environment |= {"npm_config_cache": f"{limits.temporary}/cache/npm", "GIT_TERMINAL_PROMPT": "0"}
+            if "GIT_CONFIG_COUNT" not in environment:  # keys for signatures are out of reach: a commit would fail
+                environment |= {
+                    "GIT_CONFIG_COUNT": "1",
+                    "GIT_CONFIG_KEY_0": "commit.gpgsign",
+                    "GIT_CONFIG_VALUE_0": "false",
+                }
         try:
             return await run_shell(
                 command,

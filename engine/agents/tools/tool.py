@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from engine.agents.policy import Gate
+from engine.agents.tools.outputs import Outputs
 from engine.ports import Clock
 from engine.settings import ToolSettings
 from engine.workspace import Workspace
-
-if TYPE_CHECKING:
-    from engine.agents.tools.outputs import Outputs
 
 Args = dict[str, Any]
 """Arguments that fit the tool's parameters."""
@@ -34,10 +32,6 @@ class ToolResult:
 
     text: str
     ok: bool
-
-
-class ToolFailed(Exception):
-    """The tool cannot do what was asked. The message is for the model: what, why, what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ async def test_our_own_process_is_out_of_reach(level, tmp_path, home):
     pid = os.getpid()
     assert b"PATH=" in Path(f"/proc/{pid}/environ").read_bytes()
     command = (
-        f"tr '\\0' '\\n' < /proc/{pid}/environ; cat /proc/{pid}/root/etc/hostname; cat /proc/{pid}/mem; "
+        f"tr '\\0' '\\n' < /proc/{pid}/environ; cat /proc/{pid}/ro?t/etc/hostname; cat /proc/{pid}/mem; "
         f"kill -TERM {pid}; echo killed: $?"
     )
     text = await ran(tmp_path, command, home)
@@ -117,6 +117,20 @@ async def test_git_works_in_a_worktree_and_runs_nothing_of_the_command(level, tm
     assert "evil" not in (project / ".git/config").read_text()
     assert not (project / ".pawl/config.toml").exists()
     assert (project / "file.txt").read_text() == "one\n"
+
+
+async def test_commits_are_not_signed_and_agents_of_keys_not_named(level, tmp_path, home):
+    project = repository(tmp_path / "project")
+    git(project, "config", "commit.gpgsign", "true")
+    environ = environment(HOME=str(home), SSH_AUTH_SOCK="/somewhere/agent", DOCKER_HOST="unix:///somewhere")
+    async with opened(project, environ=environ) as box:
+        text = (
+            await box.run(
+                "run_command", {"command": "echo x >> file.txt; git commit -qam second && git log --format=%s; env"}
+            )
+        ).text
+    assert text.startswith("second\nfirst\n")
+    assert "/somewhere" not in text
 
 
 async def test_git_works_in_the_project(level, tmp_path, home):
