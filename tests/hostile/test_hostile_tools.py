@@ -227,14 +227,15 @@ async def test_writing_does_not_go_through_links_and_hard_links(level, work):
 
 
 async def test_a_command_does_not_leave_its_limits(level, work):
-    outside = work.parent / "secret"
-    environ = environment(HOME=str(work.parent / "beside"))
+    outside = work.parent / ".netrc"
+    outside.write_text(SECRET)
+    environ = environment(HOME=str(work.parent))
     async with opened(work, environ=environ) as box:
         for command in (
             f"echo evil > {outside}",
             f"cat /proc/self/root{outside}; echo evil > /proc/self/root{outside}",
-            f"cd .. && echo evil > secret; rm -f {outside}; mv {outside} {outside}.x",
-            f"mount --bind {outside.parent} . 2>/dev/null; cat secret; umount / ; umount /tmp",
+            f"cd .. && echo evil > .netrc; rm -f {outside}; mv {outside} {outside}.x",
+            f"mount --bind {outside.parent} . 2>/dev/null; cat .netrc; umount / ; umount /tmp",
             f"unshare -Urm sh -c 'mount -t tmpfs none /mnt; umount -l /tmp; umount -l {work.parent}; cat {outside}; echo evil > {outside}'",
             f"chroot / sh -c 'cat {outside}; echo evil > {outside}'",
             f"exec 9<>{outside}; echo evil >&9",
