@@ -19,6 +19,7 @@ from engine.agents.registry import Backends
 from engine.assets import stdlib_version
 from engine.checks import CheckReport
 from engine.errors import ScriptError, UsageError
+from engine.leftovers import OUTPUTS
 from engine.limits import Caps
 from engine.loading import Inspected
 from engine.meta import Meta
@@ -272,7 +273,7 @@ def start_text(run_id: str, started_at: int, args: bytes | None, chosen: Effecti
 def open_backends(chosen: Effective, settings: Settings, project: Path) -> Backends:
     """The run's backends; the default one is looked for now, so that a run without it is refused before it starts, and
     so is one with a cap on money that its models' unknown prices would never reach."""
-    pool = Backends(settings, outputs=project / ".pawl" / "outputs")
+    pool = Backends(settings, outputs=project / OUTPUTS)
     pool.find(chosen.backend)
     if chosen.cost_usd is not None:
         ways = routes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,9 @@ import click
 from engine.cli.command import Command, Shell, command
 
 if TYPE_CHECKING:
+    from engine.journal.sqlite import SqliteJournal
     from engine.journal.upkeep import Freed
+    from engine.values import WorktreeRow
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -64,8 +68,7 @@ async def delete(shell: Shell, references: tuple[str, ...]) -> None:
                 hint=f"pawl delete {reference.partition('@')[0]}",
             )
     async with journal(shell) as opened:
-        freed = await opened.delete_runs(references)
-    _tell(shell, freed)
+        await _delete(shell, opened, references)
 
 
 @command("gc", example="pawl gc --older-than 30d")
@@ -77,18 +80,38 @@ async def gc(shell: Shell, older_than: str | None) -> None:
 
     age_ms = None if older_than is None else int(days(older_than) * DAY_MS)
     async with journal(shell) as opened:
-        freed = await opened.gc(age_ms)
-    _tell(shell, freed)
+        if age_ms is None:
+            _tell(shell, await opened.gc(), [])
+        else:
+            await _delete(shell, opened, await opened.old_runs(age_ms))
 
 
-def _tell(shell: Shell, freed: Freed) -> None:
+async def _delete(shell: Shell, opened: SqliteJournal, run_ids: Sequence[str]) -> None:
+    """Deletes runs, and what they left in the project."""
+    from engine import leftovers
+    from engine.cli.reading import project_of
+
+    project = project_of(shell)
+    worktrees = {run_id: await opened.worktrees(run_id) for run_id in run_ids}
+    freed = await opened.delete_runs(run_ids) if run_ids else await opened.gc()
+    unmerged = [
+        branch for run_id in freed.run_ids for branch in await leftovers.remove(project, run_id, worktrees[run_id])
+    ]
+    _tell(shell, freed, unmerged)
+
+
+def _tell(shell: Shell, freed: Freed, unmerged: Sequence[WorktreeRow]) -> None:
     from engine.cli import wording
 
     if shell.out.is_json:
-        shell.out.json({"deleted": list(freed.run_ids), "values": freed.values, "bytes": freed.bytes})
+        kept = [{"branch": row.branch, "path": row.path} for row in unmerged]
+        shell.out.json({"deleted": list(freed.run_ids), "values": freed.values, "bytes": freed.bytes, "unmerged": kept})
         return
     for run_id in freed.run_ids:
         shell.out.print(f"deleted {run_id}")
+    for row in unmerged:
+        shell.out.print(f"kept {row.path}, branch {row.branch}: it holds work that was not merged; to drop it:")
+        shell.out.print(f"     git worktree remove --force {shlex.quote(row.path)} && git branch -D {row.branch}")
     shell.out.print(f"{wording.count(len(freed.run_ids), 'run')} deleted, {wording.size(freed.bytes)} given back")
 
 

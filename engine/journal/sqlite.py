@@ -368,17 +368,17 @@ class SqliteJournal:
                 lock.release()
         return freed
 
+    async def old_runs(self, older_than_ms: int) -> list[str]:
+        """Runs that nobody drives and that were last written more than `older_than_ms` ago, newest first."""
+        limit = self.now_ms() - older_than_ms
+        rows = await self._rows()
+        return [r.run_id for r in rows if r.state.beat_at < limit and not self._is_driven(r.state, r.run_id)]
+
     async def gc(self, older_than_ms: int | None = None) -> Freed:
-        """Deletes runs that nobody drives and that were last written more than `older_than_ms` ago (None: no run), and
-        stored values that nothing refers to; gives the space back."""
-        old: list[str] = []
-        if older_than_ms is not None:
-            limit = self.now_ms() - older_than_ms
-            rows = await self._rows()
-            old = [r.run_id for r in rows if r.state.beat_at < limit and not self._is_driven(r.state, r.run_id)]
+        """Deletes old runs (None: no run), and stored values that nothing refers to; gives the space back."""
         if not self.path.exists():
             return Freed((), 0, 0)
-        return await self.delete_runs(old)
+        return await self.delete_runs([] if older_than_ms is None else await self.old_runs(older_than_ms))
 
     async def export_run(self, run_id: str, path: Path) -> int:
         """Writes a run to a file of its own; returns how many records it holds. See `transfer`."""
