@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,14 +90,18 @@ async def gc(shell: Shell, older_than: str | None) -> None:
 async def _delete(shell: Shell, opened: SqliteJournal, run_ids: Sequence[str]) -> None:
     """Deletes runs, and what they left in the project."""
     from engine import leftovers
-    from engine.cli.reading import project_of
+    from engine.errors import JournalError
 
-    project = project_of(shell)
-    worktrees = {run_id: await opened.worktrees(run_id) for run_id in run_ids}
+    left: dict[str, tuple[Path, list[WorktreeRow]]] = {}
+    for run_id in run_ids:
+        with contextlib.suppress(JournalError):  # a damaged run can be deleted; what it left is then unknown
+            left[run_id] = Path((await opened.run_info(run_id)).project), await opened.worktrees(run_id)
     freed = await opened.delete_runs(run_ids) if run_ids else await opened.gc()
-    unmerged = [
-        branch for run_id in freed.run_ids for branch in await leftovers.remove(project, run_id, worktrees[run_id])
-    ]
+    unmerged: list[WorktreeRow] = []
+    for run_id in freed.run_ids:
+        if run_id in left:
+            project, rows = left[run_id]
+            unmerged += await leftovers.remove(project, run_id, rows)
     _tell(shell, freed, unmerged)
 
 
