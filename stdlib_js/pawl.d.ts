@@ -115,11 +115,11 @@ interface Full<T> {
   model: string | null;
   /** Whether the answer was found in the journal. */
   cached: boolean;
-  /** What `isolation: 'worktree'` left: null when nothing was changed, or without isolation. For `mergeWorktree()`. */
+  /** What `isolation: 'worktree'` left: `state` says whether anything was changed. Null without isolation. */
   worktree: Worktree | null;
 }
 
-/** A working copy in which a subagent changed something: kept, with everything committed on its branch [S25]. */
+/** A subagent's working copy: `kept` with all that it changed committed on `branch`, `removed` when that is nothing [S25]. */
 interface Worktree {
   /** Relative to the project root. */
   path: string;
@@ -305,8 +305,8 @@ declare function exists(path: string): Promise<boolean>;
 /**
  * Merges what a subagent changed in its worktree into the project's current branch: git does it, no model [S64].
  *
- * Takes the `worktree` of what `agent()` gave with `isolation: 'worktree'` and `full: true`, or its branch; null (nothing
- * was changed) is fine. With conflicts nothing is touched, `ok` is false and `conflicts` names the files. Throws when it
+ * Takes the `worktree` of what `agent()` gave with `isolation: 'worktree'` and `full: true`, or its branch; null and one
+ * that nothing was changed in are fine. With conflicts nothing is touched, `ok` is false and `conflicts` names the files. Throws when it
  * would overwrite uncommitted changes of the user. Needs `files`.
  *
  * @example

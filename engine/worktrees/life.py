@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import orjson
 
+from engine.errors import UsageError
 from engine.jsontext import kept
 from engine.ports import Clock, Writer
 from engine.values import Json, WorktreeRow
@@ -139,6 +140,36 @@ class Worktrees:
                 await self._write(row.call, "merged" if merged.ok else "conflict", plan, body)
             if merged.ok:  # again when it was merged already: a kill may have come in between
                 await _in_thread(_locked, repository, merging.clear, plan)
+        return merged.to_json()
+
+    @staticmethod
+    async def merge_by_hand(
+        project: Path, run_id: str, rows: list[WorktreeRow], call: int, message: str | None = None
+    ) -> dict[str, Json]:
+        """As `merge`, for a person and a run that nobody drives; leaves no row.
+
+        A resume that merges the same worktree finds the commit on the current branch, and does nothing again.
+
+        Args:
+            rows: `Journal.worktrees(run_id)`.
+        """
+        row = {row.call: row for row in rows}.get(call)
+        if row is None:
+            raise UsageError(
+                f"Call {call} of run {run_id} has no worktree",
+                code="unknown_worktree",
+                hint=f"pawl show {run_id} lists them.",
+            )
+        row = merging.row_of([row], row.branch, run_id)
+        if row.state == "removed":
+            return merging.NOTHING.to_json()
+        if row.state == "merged":
+            return merging.Merged.of(row).to_json()
+        repository = await _in_thread(Repository.of, project)
+        title = one_line(message or f"Merge {Worktrees._name(row)}")
+        merged = await _in_thread(_locked, repository, merging.merge, _plan_of(row), title)
+        if merged.ok:
+            await _in_thread(_locked, repository, merging.clear, _plan_of(row))
         return merged.to_json()
 
     @staticmethod

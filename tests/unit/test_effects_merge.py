@@ -255,6 +255,20 @@ async def test_S64_a_person_merged_it_by_hand(repository: Repository) -> None:
     assert (repository.head, repository.branches) == (head, ["main"])
 
 
+async def test_S64_by_hand_and_then_by_the_script(repository: Repository) -> None:
+    pen = Pen()
+    trees = worktrees(repository.folder, pen)
+    await changed(trees, 1, {"new.txt": "n\n"}, label="add new")
+    with pytest.raises(UsageError, match=r"^Call 2 of run run has no worktree$"):
+        await Worktrees.merge_by_hand(repository.folder, "run", pen.rows, 2)
+    told = await Worktrees.merge_by_hand(repository.folder, "run", pen.rows, 1)
+    assert (told["ok"], told["commit"], told["files"]) == (True, repository.head, ["new.txt"])
+    assert (repository.branches, pen.states[-1]) == (["main"], (1, "kept"))
+    assert await Worktrees.merge_by_hand(repository.folder, "run", pen.rows, 1) == told
+    assert await merge(worktrees(repository.folder, pen), "pawl/run/1") == told
+    assert pen.states[-1] == (1, "merged")
+
+
 class Killed(BaseException):
     """In place of SIGKILL: nothing after it happens, no clean-up either."""
 
