@@ -167,7 +167,7 @@ class Worktrees:
             return merging.Merged.of(row).to_json()
         repository = await _in_thread(Repository.of, project)
         title = one_line(message or f"Merge {Worktrees._name(row)}")
-        merged = await _in_thread(_locked, repository, merging.merge, _plan_of(row), title)
+        merged: merging.Merged = await _in_thread(_locked, repository, merging.merge, _plan_of(row), title)
         if merged.ok:
             await _in_thread(_locked, repository, merging.clear, _plan_of(row))
         return merged.to_json()
