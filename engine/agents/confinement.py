@@ -109,7 +109,9 @@ def repository_of(workspace: str) -> Repository | None:
     command may have written the file, to be granted what it then points to."""
     for folder in (Path(workspace), *Path(workspace).parents):
         marker = folder / ".git"
-        if marker.is_dir() and not marker.is_symlink():
+        # Without a HEAD it is none for git, unless a command of before has just taken it away from the workspace's own.
+        is_one = (marker / "HEAD").is_file() or str(folder) == workspace
+        if is_one and marker.is_dir() and not marker.is_symlink():
             own = str(marker)
             return Repository(str(folder), own, own, own)
         if marker.is_file() and not marker.is_symlink():

@@ -177,6 +177,14 @@ async def test_a_worktree_is_believed_only_when_its_repository_names_it(tmp_path
     assert repository_of(str(tmp_path / "tree")) is None
 
 
+def test_a_folder_that_is_no_repository_is_none_unless_it_is_the_workspaces_own(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "sub").mkdir()
+    assert repository_of(str(tmp_path / "sub")) is None
+    found = repository_of(str(tmp_path))
+    assert found is not None and found.own == str(tmp_path / ".git")
+
+
 def test_levels():
     assert confinement_level("off") == NONE
     assert confinement_level("auto") in (BUBBLEWRAP, LANDLOCK, NONE)

@@ -42,7 +42,8 @@ GIT = "run_command(git status*)"
 
 
 @pytest.mark.parametrize(
-    "command", ["git status", "git status -s", "git status 2>/dev/null", "git status; git status -s", "git status '; x'"]
+    "command",
+    ["git status", "git status -s", "git status 2>/dev/null", "git status; git status -s", "git status '; x'"],
 )
 def test_a_pattern_allows_a_command_that_it_matches_as_a_whole(command):
     assert Policy(allow=[GIT], is_confined=False).rule("run_command", command) == Ruling(ALLOW, GIT)
