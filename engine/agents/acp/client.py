@@ -11,8 +11,8 @@ import asyncio
 from engine.agents.acp.permissions import ALLOW, REJECT, Permissions, Use, chosen, use_of
 from engine.agents.acp.updates import Updates
 from engine.agents.headless.program import rows, table
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.files import in_thread, read_bytes, replace, text_of, way
-from engine.agents.tools.tool import ToolFailed
 from engine.errors import PawlError
 from engine.values import Json
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from engine.agents.acp.submit_tool import SERVER, TOOL
 from engine.agents.headless.program import rows, table
 from engine.agents.policy import MCP, Gate, Verdict, canonical_tool
+from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.files import way
-from engine.agents.tools.tool import ToolFailed
 from engine.errors import UsageError
 from engine.values import Json
 from engine.workspace import Workspace
