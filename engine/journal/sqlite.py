@@ -1,8 +1,8 @@
 """The journal in one SQLite file: WAL, synced commits in groups, one lease a run (I1, I8).
 
-This is the only file that knows aiosqlite. Each journal has up to two connections, each on a thread of its own: one
-that writes and one that reads, so that loading a long run never holds up a commit. Both are opened when first needed,
-and reading never makes a file, needs a lease or waits for a writer.
+Each journal has up to two connections, each on a thread of its own: one that writes and one that reads, so that loading
+a long run never holds up a commit. Both are opened when first needed, and reading never makes a file, needs a lease or
+waits for a writer.
 
 Source: facts about group commit, thread hops and flushes are in docs/decisions/0003-journal.md.
 """
@@ -10,19 +10,17 @@ Source: facts about group commit, thread hops and flushes are in docs/decisions/
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import aiosqlite
+from typing import Any
 
 from engine.errors import JournalError, UsageError
 from engine.faultpoints import FaultPoint, no_fault
 from engine.journal import failures, lease, proof, reading, schema, search, state, transfer, upkeep, writing
+from engine.journal.connection import ConnectionThread, T, Work
 from engine.journal.lease import RunLock
 from engine.journal.reading import ModelUsage, RunRow
 from engine.journal.state import State
@@ -50,9 +48,6 @@ from engine.values import (
     check_run_id,
 )
 
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
-
 LOCK_PATIENCE_S = 0.25
 """How long a resume tries for the lock: somebody may hold it only to ask, or be just about to give it back."""
 
@@ -61,85 +56,6 @@ PROGRAM = "pawl"
 
 def _system_now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-class _Thread:
-    """One SQLite connection on a thread of its own."""
-
-    def __init__(self, path: Path, *, busy_s: float, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
-        self._path = path
-        self._busy_s = busy_s
-        self._prepare = prepare
-        self._db: aiosqlite.Connection | None = None
-        self._opening = asyncio.Lock()
-        self._is_closed = False
-
-    async def run(self, uris: Sequence[str], work: Work[T]) -> T:
-        """The result of `work`, done in one hop. `uris` are tried in order when the connection is not open yet.
-
-        Raises:
-            JournalError: for whatever SQLite says.
-        """
-        if self._is_closed:
-            raise JournalError(f"the journal {self._path} was closed", code="journal_closed")
-        if self._db is None:
-            await self._open(uris)
-        assert self._db is not None
-        return await self._hop(self._db, work)
-
-    async def _open(self, uris: Sequence[str]) -> None:
-        async with self._opening:
-            for position, uri in enumerate(uris):
-                if self._db is not None:
-                    return
-                try:
-                    self._db = await self._opened(uri)
-                except JournalError as error:
-                    if error.code != "journal_unwritable" or position == len(uris) - 1:
-                        raise
-
-    async def _opened(self, uri: str) -> aiosqlite.Connection:
-        db = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=self._busy_s, cached_statements=64)
-        # A forced exit must not wait for a connection that nobody closed.
-        db._thread.daemon = True
-        try:
-            await db
-        except sqlite3.Error as error:
-            raise failures.from_sqlite(error, self._path) from error
-        try:
-            await self._hop(db, lambda connection: self._prepare(connection, self._path))
-        except BaseException:
-            await db.close()
-            raise
-        return db
-
-    async def _hop(self, db: aiosqlite.Connection, work: Work[T]) -> T:
-        # aiosqlite's public API needs a hop for every statement; a group of rows, or a query with all its reading, is
-        # one. This is the only place that uses what is behind it.
-        result: T = await db._execute(self._patiently, db._conn, work)  # type: ignore[no-untyped-call]
-        return result
-
-    def _patiently(self, connection: sqlite3.Connection, work: Work[T]) -> T:
-        """Runs `work` (on the thread). A busy database is waited for: SQLite's own wait does not cover every case."""
-        patient_until = time.monotonic() + self._busy_s
-        while True:
-            try:
-                return work(connection)
-            except sqlite3.Error as error:
-                if connection.in_transaction:
-                    with contextlib.suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                if failures.is_busy(error) and time.monotonic() < patient_until:
-                    time.sleep(0.005)
-                    continue
-                raise failures.from_sqlite(error, self._path) from error
-
-    async def close(self) -> None:
-        self._is_closed = True
-        db, self._db = self._db, None
-        if db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                await db.close()
 
 
 class SqliteJournal:
@@ -164,8 +80,8 @@ class SqliteJournal:
         self.locks = self.path.parent / "locks"
         self.now_ms = now_ms
         self.fault = fault
-        self._reading = _Thread(self.path, busy_s=busy_s, prepare=schema.prepare_reading)
-        self._writing = _Thread(self.path, busy_s=busy_s, prepare=_prepare_writing)
+        self._reading = ConnectionThread(self.path, busy_s=busy_s, prepare=schema.prepare_reading)
+        self._writing = ConnectionThread(self.path, busy_s=busy_s, prepare=_prepare_writing)
         self._writers: set[SqliteWriter] = set()
 
     async def __aenter__(self) -> SqliteJournal:
@@ -424,8 +340,17 @@ class SqliteJournal:
                 return missing
             if error.code != "journal_older":
                 raise
-        await self.write(lambda _connection: None)  # whoever may write brings it to the newest format
+            await self._bring_up(error)
         return await self._reading.run(uris, snapshot)
+
+    async def _bring_up(self, older: JournalError) -> None:
+        """Brings the file to the newest format. Raises `older` where it may not be written: that says what to do."""
+        try:
+            await self.write(lambda _connection: None)
+        except JournalError as error:
+            if error.code == "journal_unwritable":
+                raise older from error
+            raise
 
     async def write(self, work: Work[T]) -> T:
         """The result of `work` on the writing connection. It begins and commits itself."""
