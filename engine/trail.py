@@ -1,20 +1,21 @@
 """The conversations of a run's subagents, on their way to the journal and back (I9: masked before anything else).
 
-A backend adds one turn after another, and waits where something acts on what was said: what a model asked for is on disk
-before a tool does it, so that an interrupted subagent goes on from its last complete turn and is told what may be half
-done. The rest is on its way to the disk while the model thinks.
+A backend adds one turn after another, and waits where something acts on what was said: what a model asked for is on
+disk before a tool does it, so that an interrupted subagent goes on from its last complete turn and is told what may be
+half done. The rest is on its way to the disk while the model thinks.
 Nothing of a conversation is kept in memory here: a later attempt reads it from the journal, where all of it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
 from engine.executors import Job
-from engine.jsontext import kept
+from engine.jsontext import kept, widened
 from engine.ports import Clock, Writer
 from engine.telling import Masks
 from engine.values import Json, Trail, TurnRow
@@ -76,7 +77,12 @@ class _CallTrail:
 
     async def add(self, role: str, body: dict[str, Json], *, wait: bool = True) -> dict[str, Json]:
         masked = self._trails.masked(body)
+        try:
+            text = kept(masked)
+        except TypeError:  # half of a surrogate pair, or an integer over 64 bits
+            text = widened(masked)
+            masked = json.loads(text)
         self._seq += 1
-        turn = TurnRow(self._call, self._attempt, self._seq, role, self._trails.now_ms(), kept(masked))
+        turn = TurnRow(self._call, self._attempt, self._seq, role, self._trails.now_ms(), text)
         await self._trails.write(turn, wait=wait)
         return masked

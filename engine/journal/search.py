@@ -7,12 +7,14 @@ old text of a row to forget it (SQLite 3.43 and newer do without; older ones are
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 
 import orjson
 
 from engine.journal.codec import RUN_SHIFT
+from engine.jsontext import widened
 from engine.values import FOUND_MARKS, Found, TurnRow
 
 INDEXED_CHARACTERS = 64 << 10
@@ -23,7 +25,10 @@ SNIPPET_WORDS = 16
 
 def text_of(turn: TurnRow) -> str:
     """What people read of a turn: its text, and the tool calls in it."""
-    body = orjson.loads(turn.body)
+    try:
+        body = orjson.loads(turn.body)
+    except orjson.JSONDecodeError:  # half of a surrogate pair, escaped: it is JSON, and no text that SQLite takes
+        body = orjson.loads(widened(json.loads(turn.body)))
     parts = [str(body.get("text") or "")]
     if turn.role == "tool":
         parts.insert(0, str(body.get("name") or ""))
@@ -37,8 +42,14 @@ def add(connection: sqlite3.Connection, rows: Iterable[tuple[int, str]]) -> None
     connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", rows)
 
 
-def forget(connection: sqlite3.Connection, span: tuple[int, int]) -> None:
-    connection.execute("DELETE FROM words WHERE rowid BETWEEN ? AND ?", span)
+def forget(connection: sqlite3.Connection, span: tuple[int, int]) -> int:
+    """Takes the texts of a run out of what is found; returns how many there were."""
+    return connection.execute("DELETE FROM words WHERE rowid BETWEEN ? AND ?", span).rowcount
+
+
+def purge(connection: sqlite3.Connection) -> None:
+    """Takes what was forgotten out of the file: FTS5 only marks it until it writes its parts together."""
+    connection.execute("INSERT INTO words (words) VALUES ('optimize')")
 
 
 def query_of(words: str) -> str | None:
