@@ -9,9 +9,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from engine.journal import codec
+from engine.errors import JournalError
+from engine.journal import codec, reading, search
 from engine.journal.codec import COLUMNS, RUN_SHIFT
 from engine.journal.state import FIELDS, State
+from engine.values import TurnRow
 
 _MASK = (1 << RUN_SHIFT) - 1
 
@@ -69,6 +71,7 @@ def _run(connection: sqlite3.Connection, run: int, run_id: str, row: Sequence[An
         yield _Problem(run_id, "runs", run_id, mismatch)
     log = _Log(connection, run, run_id)
     yield from log.check_rows()
+    yield from _words(connection, run, run_id, log.damaged)
     found = connection.execute(f"SELECT {', '.join(FIELDS)}, sum FROM states WHERE run = ?", (run,)).fetchone()
     if found is None:
         yield _Problem(run_id, "states", run_id, "is missing")
@@ -96,6 +99,7 @@ class _Log:
         self._connection = connection
         self._where = (run << RUN_SHIFT, (run << RUN_SHIFT) + _MASK)
         self._run_id = run_id
+        self.damaged: set[tuple[str, int]] = set()
         self._places: set[int] = set()
         self._mentioned: list[tuple[str, int, int]] = []  # table, place, call
         self._calls: set[int] = set()
@@ -117,6 +121,7 @@ class _Log:
                 hashed = [index for index, is_blob in zip(texts, row[width + 2 :], strict=True) if is_blob]
                 self._places.add(place)
                 if not _is_whole(table, self._run_id, place, columns=columns, blobs=(*keys, *hashed), digest=digest):
+                    self.damaged.add((table, place))
                     yield _Problem(self._run_id, table, place, "does not fit its checksum")
                     continue
                 for index in hashed:
@@ -151,6 +156,38 @@ class _Log:
             yield _Problem(
                 self._run_id, "states", self._run_id, f"its totals do not add up: settlements say {self._paid}"
             )
+
+
+def _words(connection: sqlite3.Connection, run: int, run_id: str, damaged: set[tuple[str, int]]) -> Iterator[_Problem]:
+    """The search index against the turns that it was made from. It proves nothing of its own."""
+    span = (run << RUN_SHIFT, (run << RUN_SHIFT) + _MASK)
+    try:
+        rows = connection.execute(
+            "SELECT t.id, t.role, typeof(t.body) = 'blob', t.body, w.text FROM turns t LEFT JOIN words w"
+            " ON w.rowid = t.id WHERE t.id BETWEEN ? AND ?",
+            span,
+        )
+        for row_id, role, is_hash, body, text in rows:
+            if ("turns", row_id & _MASK) in damaged:
+                continue
+            try:
+                plain = reading.stored_value(connection, body) if is_hash else body
+                turn = TurnRow(0, 0, 0, _text([role])[0], 0, plain)
+                is_whole = text is not None and search.text_of(turn).encode() == text
+            except (JournalError, ValueError, TypeError, AttributeError):
+                continue  # its stored value is damaged, and has been named
+            if not is_whole:
+                yield _Problem(run_id, "words", row_id & _MASK, "the search index does not hold what the turn says")
+        (strays,) = connection.execute(
+            "SELECT COUNT(*) FROM words w WHERE w.rowid BETWEEN ? AND ?"
+            " AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.id = w.rowid)",
+            span,
+        ).fetchone()
+    except sqlite3.DatabaseError as error:
+        yield _Problem(run_id, "words", None, f"the search index cannot be read ({error})")
+        return
+    if strays:
+        yield _Problem(run_id, "words", None, f"the search index holds {strays} texts of no turn")
 
 
 def _stored(connection: sqlite3.Connection) -> Iterator[_Problem]:

@@ -21,7 +21,7 @@ class Freed(NamedTuple):
 
 def delete(connection: sqlite3.Connection, path: Path, run_ids: Sequence[str]) -> Freed:
     """Deletes runs and every stored value that nothing refers to, in one transaction, then gives the space back."""
-    before = _size(path)
+    before, forgotten = _size(path), 0
     connection.execute("BEGIN IMMEDIATE")
     try:
         for run_id in run_ids:
@@ -29,7 +29,7 @@ def delete(connection: sqlite3.Connection, path: Path, run_ids: Sequence[str]) -
             span = reading.span(connection, run)
             for table in codec.COLUMNS:
                 connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", span)
-            search.forget(connection, span)
+            forgotten += search.forget(connection, span)
             for table in ("controls", "states", "runs"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
         used = referenced(connection)
@@ -44,6 +44,8 @@ def delete(connection: sqlite3.Connection, path: Path, run_ids: Sequence[str]) -
         # The runs are gone; what follows only makes the file smaller. It needs room and quiet, and on a full disk the
         # journal must still get its free pages back.
         with contextlib.suppress(sqlite3.Error):
+            if forgotten:
+                search.purge(connection)
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return Freed(tuple(run_ids), len(unused), max(0, before - _size(path)))

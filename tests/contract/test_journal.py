@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.clock import ManualClock
 from support.journals import (
     LARGE_TEXT,
     attempt_row,
@@ -20,10 +21,14 @@ from support.journals import (
 )
 
 from engine.errors import EngineBug, JournalError, LeaseLost, UsageError
+from engine.executors import Job
 from engine.journal.memory import MemoryJournal
 from engine.journal.sqlite import SqliteJournal
+from engine.masking import Masker
 from engine.ports import Journal, Writer
-from engine.values import DeliveryRow, EventRow, LoadRow, RunStatus, Usage
+from engine.settings import SecretSettings
+from engine.trail import Trails
+from engine.values import CallKind, DeliveryRow, EventRow, LoadRow, RunStatus, Trail, Usage
 
 AnyJournal = SqliteJournal | MemoryJournal
 
@@ -436,3 +441,72 @@ async def test_a_search_shows_where_newest_first_and_may_keep_to_one_run(journal
     assert len(await journal.search("tusk", limit=3)) == 3
     with pytest.raises(UsageError):
         await journal.search("tusk", "nobody")
+
+
+# Trails: what a backend says, on its way to a journal
+
+
+async def opened(journal: AnyJournal, writer: Writer, call: int = 1, attempt: int = 1) -> tuple[Trail, Job]:
+    masker = Masker(SecretSettings(), {"THE_API_KEY": "pearl-diver-77"})
+    trails = Trails(writer, ManualClock(), masker, lambda number: journal.turns("run-1", number))
+    job = Job(call, CallKind.AGENT, {"prompt": "?"}, bytes(32))
+    return await trails.open(job, attempt), job
+
+
+async def test_I9_a_turn_is_masked_before_it_is_recorded_and_durable_when_add_returns(journal: AnyJournal) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    trail, _ = await opened(journal, writer)
+    told = await trail.add("tool", {"id": "c1", "name": "env", "text": "the key is pearl-diver-77", "ok": True})
+    assert told["text"] == "the key is [secret:THE_API_KEY]"
+    (turn,) = await journal.turns("run-1")
+    assert (turn.call, turn.attempt, turn.seq, turn.role, json.loads(turn.body)) == (1, 1, 1, "tool", told)
+    assert await journal.search("pearl*") == []
+    assert [found.seq for found in await journal.search("key secret")] == [1]
+
+
+async def test_turns_that_nobody_waits_for_are_never_on_disk_after_later_ones(
+    journal: AnyJournal, faults: Faults
+) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    await writer.flush()
+    trail, _ = await opened(journal, writer)
+    for number in range(20):
+        await trail.add("assistant", {"text": f"thought {number}"}, wait=False)
+    await trail.add("assistant", {"text": "act", "calls": [{"id": "a", "name": "x", "args": {}}]})
+    assert [turn.seq for turn in await journal.turns("run-1")] == list(range(1, 22))
+    await trail.add("assistant", {"text": "lost"}, wait=False)
+    faults.armed = "before_commit"
+    with pytest.raises(EngineBug):
+        await writer.flush()
+    assert len(await journal.turns("run-1")) == 21
+    assert await journal.search("lost") == []
+
+
+async def test_a_later_attempt_finds_what_was_said_and_the_session(journal: AnyJournal) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    trail, job = await opened(journal, writer)
+    assert (list(trail.earlier), job.session) == ([], None)
+    await trail.add("session", {"session": "s-1"})
+    await trail.add("user", {"text": "Find it."})
+    again, job = await opened(journal, writer, attempt=2)
+    assert ([turn.role for turn in again.earlier], job.session) == (["session", "user"], "s-1")
+    await again.add("assistant", {"text": "Found."})
+    assert [(turn.attempt, turn.seq) for turn in await journal.turns("run-1", 1)] == [(1, 1), (1, 2), (2, 3)]
+
+
+async def test_what_models_write_that_is_hardly_json_is_kept(journal: AnyJournal) -> None:
+    writer = await start(journal)
+    writer.add(call_row(1))
+    trail, _ = await opened(journal, writer)
+    args = {"big": 1 << 80, "cut": "half \ud83d of it", "\udc00": "\0"}
+    told = await trail.add("assistant", {"text": "walrus", "calls": [{"id": "a", "name": "x", "args": args}]})
+    assert told["calls"][0]["args"] == {"big": 1 << 80, "cut": "half \ufffd of it", "\ufffd": "\0"}
+    (turn,) = await journal.turns("run-1")
+    assert json.loads(turn.body) == told
+    writer.add(turn_row(1, 2, body=b'{"text":"walrus \\ud800"}'))  # as another program may have written it
+    await writer.flush()
+    assert [found.seq for found in await journal.search("walrus")] == [2, 1]
+    assert await journal.verify() == []

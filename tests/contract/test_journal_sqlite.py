@@ -595,7 +595,10 @@ async def test_the_golden_journal_of_each_format_opens(path: Path, number: int) 
         assert await describe(journal, "golden") == expected
         writer = await journal.resume_run("golden", new_version())
         assert writer.version == 3
+        writer.add(turn_row(1, 9, role="user", body=b'{"text":"a narwhal"}'))
+        writer.add(worktree_row(1))
         await writer.end(version_end())
+        assert [(found.version, found.seq) for found in await journal.search("narwhal")] == [(3, 9)]
         assert await journal.verify() == []
     with sqlite3.connect(path) as other:
         assert other.execute("PRAGMA user_version").fetchone() == (schema.newest_format(),)
@@ -897,3 +900,85 @@ await writer.flush()
     assert await journal.turns("run-1") == []
     assert await journal.search("walrus") == []
     assert await journal.verify() == []
+
+
+async def test_what_is_deleted_is_not_in_the_file_any_more(journal: SqliteJournal, path: Path) -> None:
+    for run_id, word in (("run-1", "zebrafish"), ("run-2", "quokka")):
+        writer = await start(journal, run_id)
+        writer.add(call_row(1))
+        for seq in range(1, 30):
+            writer.add(turn_row(1, seq, body=json.dumps({"text": f"{word}{seq} sleeps"}).encode()))
+            await writer.flush()
+        writer.forget()
+    await journal.delete_runs(["run-1"])
+    await journal.close()
+    assert b"zebrafish" not in path.read_bytes()
+    assert b"quokka" in path.read_bytes()
+
+
+INDEX_DAMAGE = {
+    "UPDATE words SET text = 'another'": "the search index does not hold what the turn says",
+    "DELETE FROM words": "the search index does not hold what the turn says",
+    "UPDATE words SET rowid = rowid + 1": "the search index holds 1 texts of no turn",
+    "DROP TABLE words": "the search index cannot be read (no such table: words)",
+    "DELETE FROM words_data": "the search index cannot be read (vtable constructor failed: words)",
+}
+
+
+@pytest.mark.parametrize("damage", INDEX_DAMAGE)
+async def test_verify_holds_the_index_against_the_turns(journal: SqliteJournal, path: Path, damage: str) -> None:
+    await write_one_of_each(journal)
+    with sqlite3.connect(path) as other:
+        other.execute(damage)
+    other.close()
+    problems = [problem for problem in await journal.verify("run-1") if problem["table"] == "words"]
+    assert INDEX_DAMAGE[damage] in [problem["problem"] for problem in problems]
+    assert len(await journal.turns("run-1")) == 1  # what was said stands by itself
+
+
+async def test_a_damaged_turn_is_named_once(journal: SqliteJournal, path: Path) -> None:
+    await write_one_of_each(journal)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE turns SET body = replace(body, 'walrus', 'badger')")
+    other.close()
+    (problem,) = await journal.verify()
+    assert (problem["table"], problem["problem"]) == ("turns", "does not fit its checksum")
+    with pytest.raises(JournalError, match="row 8 of turns of run run-1 does not fit its checksum"):
+        await journal.turns("run-1")
+
+
+async def test_two_programs_bring_an_old_journal_up_at_once(path: Path) -> None:
+    path.parent.mkdir()
+    shutil.copy(GOLDEN / "format-1.db", path)
+    async with SqliteJournal(path) as one, SqliteJournal(path) as two:
+        infos = await asyncio.gather(one.run_info("golden"), two.run_info("golden"))
+        assert infos[0] == infos[1]
+        assert await one.search("walrus") == await two.search("walrus") == []
+        assert await one.verify() == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives the folder to root and reads it as nobody")
+async def test_an_old_journal_that_may_not_be_written_says_what_to_do(path: Path) -> None:
+    path.parent.mkdir()
+    shutil.copy(GOLDEN / "format-1.db", path)
+    before = path.read_bytes()
+    for folder in (path.parent, *path.parents):
+        if folder.is_relative_to(Path("/tmp")) and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    body = """
+from engine.errors import JournalError
+os.setuid(65534)
+journal = SqliteJournal(path)
+try:
+    await journal.run_info(run_id)
+except JournalError as error:
+    print(error.code, error.message, error.hint, sep="|")
+await journal.close()
+"""
+    told, _ = await asyncio.to_thread(child(body, path, "golden").communicate)
+    assert told.strip().split("|") == [
+        "journal_older",
+        f"the journal {path} has format 1; it must be brought to format {schema.newest_format()} before it is read",
+        "Run any command that may write to it, for example pawl gc, or copy it to a folder you may write to.",
+    ]
+    assert path.read_bytes() == before

@@ -27,7 +27,6 @@ from engine.journal import schema  # noqa: E402
 from engine.journal.sqlite import SqliteJournal  # noqa: E402
 from engine.values import DeliveryRow, EventRow, LoadRow, RunStatus  # noqa: E402
 
-
 LARGE_TEXT_TURN = json.dumps({"id": "c1", "name": "grep", "text": "naïve ☃ " * 20_000, "ok": True}).encode()
 
 
