@@ -30,8 +30,8 @@ Handler = Callable[[str, dict[str, Json], bool], Awaitable[dict[str, Json] | Non
 _AUTH_REQUIRED = -32000
 _LAST_WORDS_S = 5.0
 """How long a program that has closed its output may take to be gone."""
-_END_S = 2.0
-"""How long one that is not needed any more may take to end by itself."""
+_END_S = 0.5
+"""How long one that is not needed any more may take to end by itself: two of three do in 0.2 s, Codex never does."""
 
 
 class _Pipes:
