@@ -150,6 +150,7 @@ class CallView:
     settled_at: int | None
     row: CallRow
     settlement: SettlementRow | None
+    tree: WorktreeRow | None
 
     @property
     def content(self) -> dict[str, Json]:
@@ -157,8 +158,13 @@ class CallView:
 
     @property
     def meta(self) -> dict[str, Json]:
-        """What else is known of its settlement: `asked_model`, `fell_back`, `retries`, `worktree`…"""
+        """What else is known of its settlement: `asked_model`, `fell_back`, `retries`, `notices`…"""
         return (parsed(self.settlement.meta) or {}) if self.settlement is not None else {}
+
+    @property
+    def worktree(self) -> dict[str, Json] | None:
+        """As it stands now, in whatever version that was written. A record of another run has only what it was then."""
+        return _worktree(self.tree) if self.tree is not None else self.meta.get("worktree")
 
     @property
     def title(self) -> str:
@@ -194,7 +200,7 @@ class CallView:
             "started_at": self.started_at,
             "settled_at": self.settled_at,
             "seconds": None if duration is None else duration / 1000,
-            "worktree": self.meta.get("worktree"),
+            "worktree": self.worktree,
         }
 
     def details(self) -> dict[str, Json]:
@@ -235,10 +241,11 @@ def calls(reading: Reading) -> list[CallView]:
     starts: dict[int, list[AttemptRow]] = defaultdict(list)
     for attempt in reading.attempts:
         starts[attempt.call].append(attempt)
-    return [_view(row, reading, starts[row.call]) for row in reading.calls]
+    trees = {row.call: row for row in reading.worktrees}
+    return [_view(row, reading, starts[row.call], trees.get(row.call)) for row in reading.calls]
 
 
-def _view(row: CallRow, reading: Reading, starts: Sequence[AttemptRow]) -> CallView:
+def _view(row: CallRow, reading: Reading, starts: Sequence[AttemptRow], tree: WorktreeRow | None) -> CallView:
     ended_at, began_at = reading.ended_at, reading.version.started_at
     found = reading.settlements.get(row.call)
     if found is not None and ended_at is not None and found.settled_at > ended_at:
@@ -266,6 +273,7 @@ def _view(row: CallRow, reading: Reading, starts: Sequence[AttemptRow]) -> CallV
         settled_at=found.settled_at if found else None,
         row=row,
         settlement=found,
+        tree=tree,
     )
 
 
@@ -281,7 +289,8 @@ def find_call(reading: Reading, number: int) -> CallView:
     """The call `number` of the version. Raises `UsageError` (`unknown_call`)."""
     for row in reading.calls:
         if row.number == number:
-            return _view(row, reading, [a for a in reading.attempts if a.call == row.call])
+            starts = [a for a in reading.attempts if a.call == row.call]
+            return _view(row, reading, starts, {t.call: t for t in reading.worktrees}.get(row.call))
     name = f"{reading.info.run_id}@{reading.version.version}"
     count = len(reading.calls)
     raise UsageError(
@@ -427,18 +436,18 @@ def worktrees(reading: Reading) -> list[dict[str, Json]]:
     """The worktrees of the run's calls, each as it stands now, over all versions."""
     numbers = {row.call: row.number for row in reading.calls}
     newest = {row.call: row for row in reading.worktrees}
-    return [
-        {
-            "call": numbers.get(row.call),
-            "state": row.state,
-            "path": row.path,
-            "branch": row.branch,
-            "base": row.base,
-            "at": row.at,
-            **{name: value for name, value in (parsed(row.body) or {}).items() if name in _OF_A_WORKTREE},
-        }
-        for row in newest.values()
-    ]
+    return [{"call": numbers.get(row.call), **_worktree(row)} for row in newest.values()]
+
+
+def _worktree(row: WorktreeRow) -> dict[str, Json]:
+    return {
+        "state": row.state,
+        "path": row.path,
+        "branch": row.branch,
+        "base": row.base,
+        "at": row.at,
+        **{name: value for name, value in (parsed(row.body) or {}).items() if name in _OF_A_WORKTREE},
+    }
 
 
 _OF_A_WORKTREE = ("label", "files", "summary", "conflicts", "dirty", "commit")

@@ -125,11 +125,11 @@ def call_lines(view: CallView) -> Iterator[str]:
             yield f"{name:<12} {printable(str(told[name]))}"
     if (asked := view.meta.get("asked_model")) is not None:
         yield f"{'asked for':<12} {printable(str(asked))}"
-    for name in ("retries", "fell_back"):
+    for name in ("retries", "fell_back", "notices"):
         for why in view.meta.get(name) or ():
             yield f"{name.replace('_', ' '):<12} {printable(str(why))}"
-    if view.meta.get("worktree"):
-        yield f"{'worktree':<12} {_worktree(view.meta['worktree'])}"
+    if view.worktree is not None:
+        yield f"{'worktree':<12} {_worktree(view.worktree)}"
     for name in ("requested_at", "started_at", "settled_at"):
         if told[name] is not None:
             yield f"{name[:-3]:<12} {wording.when(told[name])}"

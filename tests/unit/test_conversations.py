@@ -26,9 +26,10 @@ async def recorded() -> MemoryJournal:
     second.add(call_row(1, number=2, content=b""))
     second.add(turn_row(1, 4, attempt=2, role="session", body=b'{"session":"s-1"}'))
     second.add(turn_row(1, 5, attempt=2, body=b'{"text":"It sleeps."}'))
-    second.add(
-        settlement_row(1, meta=b'{"asked_model":"lite","fell_back":["openai:a: quota"],"worktree":{"state":"kept"}}')
-    )
+    meta = {"asked_model": "lite", "fell_back": ["openai:a: quota"], "notices": ["cut short"]}
+    second.add(settlement_row(1, meta=json.dumps({**meta, "worktree": {"state": "kept"}}).encode()))
+    # A record that another run made: its worktree is not this run's.
+    second.add(settlement_row(2, meta=b'{"worktree":{"state":"kept","branch":"pawl/other/1"}}'))
     second.add(worktree_row(1, state="made"))
     second.add(worktree_row(1))
     await second.end(version_end())
@@ -74,9 +75,27 @@ async def test_what_was_asked_and_what_ran_and_where_are_shown() -> None:
     text = "\n".join(showing.call_lines(history.find_call(reading, 2)))
     assert "asked for    lite" in text
     assert "fell back    openai:a: quota" in text
+    assert "notices      cut short" in text
+    assert "worktree     kept · pawl/run-1/1 · /p/.pawl/worktrees/run-1/1 · a.py | 1 +" in text
     told = history.shown(reading, with_calls=False)
     (tree,) = told["worktrees"]
     assert (tree["call"], tree["state"], tree["files"]) == (2, "kept", ["a.py"])
     assert "worktree     kept · pawl/run-1/1 · /p/.pawl/worktrees/run-1/1 · a.py | 1 +" in "\n".join(
         showing.run_lines(reading, {**told, "journal": "j"})
     )
+
+
+async def test_a_call_shows_its_worktree_as_it_stands_now() -> None:
+    journal = await recorded()
+    third = await journal.resume_run("r", new_version())
+    third.add(worktree_row(1, state="conflict", body=b'{"conflicts":["a.py","b\\u001b.py"]}'))
+    await third.end(version_end())
+    reading = await history.read(journal, "r@2")
+    other, call = history.shown(reading, with_calls=True)["calls"]
+    assert (call["worktree"]["state"], call["worktree"]["conflicts"]) == ("conflict", ["a.py", "b\x1b.py"])
+    assert other["worktree"] == {"state": "kept", "branch": "pawl/other/1"}
+    (tree,) = history.shown(reading, with_calls=False)["worktrees"]
+    assert tree == {"call": 2, **call["worktree"]}
+    assert "conflicts in a.py, b\\x1b.py" in "\n".join(showing.call_lines(history.find_call(reading, 2)))
+    third_reading = await history.read(journal, "r")
+    assert [tree["call"] for tree in history.shown(third_reading, with_calls=False)["worktrees"]] == [None]
