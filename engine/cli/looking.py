@@ -84,7 +84,7 @@ async def show(shell: Shell, reference: str, with_calls: bool, number: int | Non
         shell.out.print("\n".join(showing.run_lines(reading, told)))
 
 
-@command("search", example="pawl search 'connection refused' --run RUN")
+@command("search", example="pawl search connection refused --run RUN")
 @click.argument("words", metavar="WORDS…", nargs=-1, required=True)
 @click.option("--run", "reference", metavar="RUN", help="Only in this run.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most N.")

@@ -1,8 +1,8 @@
 """Full-text search in what subagents said and did: an FTS5 table beside the turns, filled in the same commit.
 
 The index keeps the text that people read, once more: prompts, answers, tool calls, results; the first 64 KiB of each.
-Without its own copy (a "contentless" table) it would be half as large, but could show no snippets, and would need the
-old text of a row to forget it (SQLite 3.43 and newer do without; older ones are still common).
+Without its own copy (a "contentless" table) it would be a quarter as large, but could show no snippets, and would need
+the old text of a row to forget it (SQLite 3.43 and newer do without; older ones are still common).
 """
 
 from __future__ import annotations
