@@ -102,7 +102,7 @@ class AcpBackend:
                 agent = await stack.enter_async_context(self._started(request, opening, client))
                 session = await self._open(agent, request, opening, submit, emit)
             choices = Choices(agent, session, self.name, emit)
-            await choices.set_mode(opening.mode)
+            await choices.set_mode(opening.mode, is_needed=opening.needs_mode)
             await choices.set_model(terms.model)
             await choices.set_effort(request.effort)
             updates.is_heard = True

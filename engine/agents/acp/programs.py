@@ -49,12 +49,14 @@ class Opening:
         environment: more variables for the process.
         meta: `_meta` of the request that opens a session.
         mode: the mode that the session must be in, or None for the one that it starts in.
+        needs_mode: without it the agent might not ask: a call fails then.
         has_system: the agent is given the definition's text; else it stands before the prompt.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     meta: Mapping[str, Json] = field(default_factory=dict)
     mode: str | None = None
+    needs_mode: bool = True
     has_system: bool = False
 
 
@@ -274,6 +276,7 @@ def _opencode(terms: Terms) -> Opening:
         words.update({name: "ask" if name in may else "deny" for name in names})
     words["external_directory"] = "ask"
     words["question"] = "deny"
+    words["task"] = "deny"  # what its own subagents ask is not passed on, and they wait for ever
     return Opening({"OPENCODE_PERMISSION": json.dumps(words), "OPENCODE_DISABLE_AUTOUPDATE": "1"})
 
 
@@ -285,4 +288,4 @@ def _gemini_check(fence: Fence) -> str | None:
 
 
 def _gemini(_: Terms) -> Opening:
-    return Opening(mode="default")
+    return Opening(mode="default", needs_mode=False)  # by the protocol's own words; no version was asked

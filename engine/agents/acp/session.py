@@ -67,8 +67,8 @@ class Choices:
         self._emit = emit
         self._options = rows(session.offers.get("configOptions"))
 
-    async def set_mode(self, mode: str | None) -> None:
-        """Raises `AgentError` (`mode_missing`): a mode that makes the agent ask is no wish."""
+    async def set_mode(self, mode: str | None, *, is_needed: bool) -> None:
+        """Raises `AgentError` (`mode_missing`) when one that is needed is not offered."""
         if mode is None:
             return
         modes = table(self._session.offers.get("modes"))
@@ -77,7 +77,7 @@ class Choices:
         if mode in [str(one.get("id")) for one in rows(modes.get("availableModes"))]:
             await self._agent.open("session/set_mode", {"sessionId": self._session.id, "modeId": mode})
             return
-        if await self._choose("mode", mode):
+        if await self._choose("mode", mode) or not is_needed:
             return
         raise AgentError(
             f"{self._name}: it has no mode {mode!r}, in which it asks before it acts",

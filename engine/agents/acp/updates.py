@@ -94,6 +94,7 @@ class Updates:
         self._texts: list[str] = []
         self._said = ""
         self._characters = 0
+        self._turns = 1
         self._running: list[str] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -218,6 +219,8 @@ class Updates:
             self._running.remove(call.id)
             last = self._calls[self._running[-1]].name if self._running else None
             self._emit({"tool": last})
+            self._turns += 1
+            self._emit({"turn": self._turns})  # its model is asked again now
 
     async def _record(self, call: _Call) -> None:
         if not call.is_recorded:
