@@ -24,6 +24,11 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) in _BUSY
 
 
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether SQLite refused to write at all, whatever was to be written."""
+    return isinstance(error, sqlite3.Error) and primary_code(error) in _READ_ONLY
+
+
 def damaged(path: Path, problem: str, **fields: object) -> JournalError:
     return JournalError(
         f"the journal {path} is damaged: {problem}",

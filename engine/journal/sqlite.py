@@ -348,7 +348,7 @@ class SqliteJournal:
         try:
             await self.write(lambda _connection: None)
         except JournalError as error:
-            if error.code == "journal_unwritable":
+            if failures.is_read_only(error.__cause__):
                 raise older from error
             raise
 
