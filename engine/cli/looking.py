@@ -13,7 +13,7 @@ from engine.cli.command import Command, Shell, command
 @click.option("--limit", type=click.IntRange(1), default=None, metavar="N", help="Only the newest N.")
 async def runs(shell: Shell, limit: int | None) -> None:
     """List the runs of this project, newest first."""
-    from engine import history
+    from engine import overview
     from engine.cli import wording
     from engine.cli.reading import journal
     from engine.cli.streams import one_line, table
@@ -25,7 +25,7 @@ async def runs(shell: Shell, limit: int | None) -> None:
             if limit is not None and len(found) >= limit:
                 break
     if shell.out.is_json:
-        shell.out.json({"runs": [history.listed(info) for info in found]})
+        shell.out.json({"runs": [overview.listed(info) for info in found]})
         return
     if not found:
         shell.out.print("No runs yet. Start one with: pawl run repo-tour")
@@ -54,7 +54,7 @@ async def runs(shell: Shell, limit: int | None) -> None:
 @click.option("--transcript", "with_transcript", is_flag=True, help="With --call: what its subagent said and did.")
 async def show(shell: Shell, reference: str, with_calls: bool, number: int | None, with_transcript: bool) -> None:
     """Show one run: how it stands, what it cost, why anything is null."""
-    from engine import conversations, history
+    from engine import conversations, history, overview
     from engine.cli import showing
     from engine.cli.reading import journal, journal_path
 
@@ -76,7 +76,7 @@ async def show(shell: Shell, reference: str, with_calls: bool, number: int | Non
         else:
             shell.out.print("\n".join(showing.call_lines(view)))
         return
-    told = history.shown(reading, with_calls=with_calls)
+    told = overview.shown(reading, with_calls=with_calls)
     told["journal"] = str(journal_path(shell))
     if shell.out.is_json:
         shell.out.json(told)

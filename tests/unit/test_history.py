@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import difference, history
+from engine import difference, history, overview
 from engine.errors import UsageError
 from engine.events import RunEnded
 from engine.history import Reading, parse_reference
@@ -266,7 +266,7 @@ class TestReasons:
             {"code": "refused", "text": "find 4: limit_agents: the cap of 3 is reached", "call": 4},
             {"code": "swallowed_error", "text": "slot 2: boom", "call": None},
         ]
-        nulls = history.shown(told, with_calls=False)["nulls"]
+        nulls = overview.shown(told, with_calls=False)["nulls"]
         assert [(n["call"], n["outcome"], n["reason"]) for n in nulls] == [
             (1, "null", "timeout: 30 minutes"),
             (2, "null", "skipped"),
@@ -302,7 +302,7 @@ class TestResult:
 
 class TestShown:
     def test_it_has_what_a_person_asks_about(self) -> None:
-        told = history.shown(
+        told = overview.shown(
             reading(
                 calls=[call(1, kind="ask", content={"question": "which?", "choices": ["a"]})],
                 loads=[LoadRow('"child"', "child", "w/child.js", b"return 2", b"")],
@@ -319,8 +319,8 @@ class TestShown:
         json.dumps(told)
 
     def test_null_args_and_no_args_differ(self) -> None:
-        assert history.shown(reading(version(end=ended())), with_calls=False)["has_args"] is False
-        given = history.shown(reading(version(end=ended(), args=b"null")), with_calls=False)
+        assert overview.shown(reading(version(end=ended())), with_calls=False)["has_args"] is False
+        given = overview.shown(reading(version(end=ended(), args=b"null")), with_calls=False)
         assert (given["has_args"], given["args"]) == (True, None)
 
 
