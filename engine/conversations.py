@@ -56,5 +56,5 @@ def transcript(turns: Sequence[TurnRow]) -> list[dict[str, Json]]:
     out = []
     for turn in turns:
         body = {name: value for name, value in (parsed(turn.body) or {}).items() if name != "native"}
-        out.append({"attempt": turn.attempt, "seq": turn.seq, "role": turn.role, "at": turn.at, **body})
+        out.append({**body, "attempt": turn.attempt, "seq": turn.seq, "role": turn.role, "at": turn.at})
     return out

@@ -171,7 +171,7 @@ def _speaker(role: str, body: Mapping[str, Json]) -> str:
         return f"{printable(str(body.get('name')))}{'' if body.get('ok', True) else ' (failed)'}"
     if role == "assistant" and body.get("model"):
         return f"{role} ({printable(str(body['model']))})"
-    return role
+    return printable(role)
 
 
 def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
@@ -179,7 +179,7 @@ def hit_lines(hits: Sequence[Hit]) -> Iterator[str]:
     for hit in hits:
         found = hit.found
         where = f"{found.run_id}@{found.version}" + (f" call {hit.call}" if hit.call is not None else "")
-        yield f"{where}  {found.role}: {one_line(found.snippet, 160)}"
+        yield f"{where}  {printable(found.role)}: {one_line(found.snippet, 160)}"
     first = hits[0]
     if first.call is not None:
         name = f"{first.found.run_id}@{first.found.version}"

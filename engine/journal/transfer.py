@@ -230,7 +230,8 @@ class _Import:
                 reading.deliveries(connection, run, run_id, number)
                 reading.loads(connection, run, run_id, number)
             reading.events(connection, run, run_id, None, 0)
-            reading.worktrees(connection, run, run_id)
+            for tree in reading.worktrees(connection, run, run_id):
+                json.loads(tree.body).items()
             turns = reading.turns(connection, run, run_id, None)
             search.add(connection, zip(sorted(self._turns), map(search.text_of, turns), strict=True))
             reading.records(connection, run, run_id)

@@ -759,6 +759,8 @@ async def test_a_forged_export_that_no_journal_wrote_is_refused(
         (b'"completed"', b'"exploded"'),
         (b'[\\"check\\",\\"files\\"]', b"{oops"),
         (b"/project", b'",7,"'),
+        (rb"[{\"id\": \"c1\"", rb"[7,{\"id\": \"c1\""),  # a tool call of a turn
+        (rb"{\"summary\": \"a.py | 1 +\", \"files\": [\"a.py\"]}", b"[]"),  # what is told of a worktree
     ):
         lines = [json.loads(line)[1] for line in file.read_bytes().splitlines()]
         forged = b""

@@ -6,7 +6,7 @@ import json
 
 from support.journals import call_row, new_version, settlement_row, turn_row, version_end, worktree_row
 
-from engine import conversations, history
+from engine import conversations, history, overview
 from engine.cli import showing
 from engine.journal.memory import MemoryJournal
 from engine.values import RunStatus
@@ -47,6 +47,9 @@ async def test_a_transcript_shows_every_turn_of_all_attempts() -> None:
         assert part in text
     assert "\x1b" not in text  # a terminal's codes in what a model said stay text
     assert text.index("attempt 1") < text.index("attempt 2")
+    forged = turns[0]._replace(role="\x1b[2Juser", body=b'{"text":"x","seq":9}')
+    assert "\x1b" not in "\n".join(showing.transcript_lines(history.find_call(reading, 2), [forged]))
+    assert conversations.transcript([forged])[0]["seq"] == 1
     told = conversations.transcript(turns)
     assert [turn["role"] for turn in told] == ["user", "assistant", "tool", "session", "assistant"]
     assert "native" not in told[1]
@@ -77,7 +80,7 @@ async def test_what_was_asked_and_what_ran_and_where_are_shown() -> None:
     assert "fell back    openai:a: quota" in text
     assert "notices      cut short" in text
     assert "worktree     kept · pawl/run-1/1 · /p/.pawl/worktrees/run-1/1 · a.py | 1 +" in text
-    told = history.shown(reading, with_calls=False)
+    told = overview.shown(reading, with_calls=False)
     (tree,) = told["worktrees"]
     assert (tree["call"], tree["state"], tree["files"]) == (2, "kept", ["a.py"])
     assert "worktree     kept · pawl/run-1/1 · /p/.pawl/worktrees/run-1/1 · a.py | 1 +" in "\n".join(
@@ -91,11 +94,11 @@ async def test_a_call_shows_its_worktree_as_it_stands_now() -> None:
     third.add(worktree_row(1, state="conflict", body=b'{"conflicts":["a.py","b\\u001b.py"]}'))
     await third.end(version_end())
     reading = await history.read(journal, "r@2")
-    other, call = history.shown(reading, with_calls=True)["calls"]
+    other, call = overview.shown(reading, with_calls=True)["calls"]
     assert (call["worktree"]["state"], call["worktree"]["conflicts"]) == ("conflict", ["a.py", "b\x1b.py"])
     assert other["worktree"] == {"state": "kept", "branch": "pawl/other/1"}
-    (tree,) = history.shown(reading, with_calls=False)["worktrees"]
+    (tree,) = overview.shown(reading, with_calls=False)["worktrees"]
     assert tree == {"call": 2, **call["worktree"]}
     assert "conflicts in a.py, b\\x1b.py" in "\n".join(showing.call_lines(history.find_call(reading, 2)))
     third_reading = await history.read(journal, "r")
-    assert [tree["call"] for tree in history.shown(third_reading, with_calls=False)["worktrees"]] == [None]
+    assert [tree["call"] for tree in overview.shown(third_reading, with_calls=False)["worktrees"]] == [None]
