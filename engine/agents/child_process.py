@@ -167,6 +167,10 @@ class ChildProcess:
         await asyncio.wait([self._watchers[0]], timeout=_GONE_S)
         return self._tail.decode("utf-8", "replace").strip()
 
+    def companions(self) -> int:
+        """How many processes that it has started are alive; 0 where nobody can tell."""
+        return len(set(_carriers(self._mark)) - {self.pid})
+
     def kill(self) -> None:
         """Kills the program and all that it has started, at once."""
         if self._guard is not None:

@@ -30,6 +30,8 @@ Handler = Callable[[str, dict[str, Json], bool], Awaitable[dict[str, Json] | Non
 _AUTH_REQUIRED = -32000
 _LAST_WORDS_S = 5.0
 """How long a program that has closed its output may take to be gone."""
+_SAVE_S = 2.0
+_LOOK_S = 0.02
 _END_S = 0.5
 """How long one that is not needed any more may take to end by itself: two of three do in 0.2 s, Codex never does."""
 
@@ -69,6 +71,7 @@ class Agent:
     Attributes:
         capabilities: what it told of itself.
         login: what to do when its service does not know who asks.
+        sessions: the ids of those that were opened.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Agent:
     ) -> None:
         self.capabilities: dict[str, Json] = {}
         self.login = program.login
+        self.sessions: list[str] = []
         self._program = program
         self._child = child
         self._connection = connection
@@ -232,10 +236,20 @@ async def started(
             await agent.greet()
             yield agent
             # It saves its session while it ends: a further round goes on with that.
+            if program.saves_late:
+                await finished(_all_saved(agent, child, clock), clock=clock, limit_s=_SAVE_S)
             child.stdin.close()
             await finished(child.wait(), clock=clock, limit_s=_END_S)
         finally:
             await connection.close()
+
+
+async def _all_saved(agent: Agent, child: ChildProcess, clock: Clock) -> None:
+    """Ends the sessions, and waits for the programs that hold them: they write what was said some time after."""
+    for session in agent.sessions:
+        await agent.ask("session/close", {"sessionId": session})
+    while child.companions():
+        await clock.sleep(_LOOK_S)
 
 
 async def finished(work: Coroutine[Any, Any, Any], *, clock: Clock, limit_s: float) -> bool:

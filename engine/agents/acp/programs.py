@@ -73,6 +73,7 @@ class AcpProgram:
         check: why it cannot be held to a fence, or None.
         opening: the terms in its words.
         tells_of_calls: it tells that it begins to write the arguments of a tool, so that silence means something.
+        saves_late: it is a wrapper around the program that holds the session, and does not wait for that when it ends.
         marks_model: what its model says has an id; text without one is the program's own.
     """
 
@@ -86,6 +87,7 @@ class AcpProgram:
     opening: Callable[[Terms], Opening] = field(default=lambda _: Opening())
     tells_of_calls: bool = False
     marks_model: bool = False
+    saves_late: bool = False
 
 
 def find_program(name: str, settings: Settings, environ: Mapping[str, str]) -> AcpProgram:
@@ -150,6 +152,7 @@ def _built_in(name: str, environ: Mapping[str, str]) -> AcpProgram | None:
             claude.check,
             _claude,
             tells_of_calls=True,
+            saves_late=True,
         )
     if name == "codex":
         codex = Codex.by(environ)

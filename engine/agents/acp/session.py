@@ -43,11 +43,14 @@ async def open_session(
     if earlier is not None and method is not None:
         try:
             told = await agent.open(method, {**params, "sessionId": earlier})
+            agent.sessions.append(earlier)
             return Session(earlier, True, told)
         except SessionLost:
             pass
     told = await agent.open("session/new", params)
-    return Session(str(told.get("sessionId") or ""), False, told)
+    session = str(told.get("sessionId") or "")
+    agent.sessions.append(session)
+    return Session(session, False, told)
 
 
 def _continuing(agent: Agent) -> str | None:
