@@ -12,6 +12,9 @@ CREATE TABLE turns (
   sum     BLOB NOT NULL
 );
 
+-- For an attempt that goes on from what its call said before: without it, each one would read the turns of the whole run.
+CREATE INDEX turns_of_call ON turns (call);
+
 CREATE TABLE worktrees (
   id      INTEGER PRIMARY KEY,
   version INTEGER NOT NULL,
