@@ -125,6 +125,7 @@ class _Live:
     halt: _Halt | None = None
     halt_reason: str = ""
     refusal: PawlError | None = None  # the cap that it was stopped for
+    more: dict[str, Json] = field(default_factory=dict)  # what an attempt that failed left: its worktree
     started: float = 0.0  # the current attempt
     last_sign: float = 0.0  # of life: tells slow from hung
     is_talking: bool = False  # in the middle of an answer: not before its first token, not in a tool
@@ -492,6 +493,7 @@ class Dispatcher:
             usage = max(usage, _usage(error.fields["usage"]), key=lambda told: (told.output_tokens, told.cost_usd))
         live.usage = usage if live.usage is NO_USAGE else live.usage + usage
         live.so_far = NO_USAGE
+        live.more = error.fields.pop("meta", {}) if isinstance(error, AgentError) else {}
         if live.has_reserved:
             self._budget.spend(live.job.call, usage)
 
@@ -647,8 +649,8 @@ class Dispatcher:
         }
         if live.retries:
             meta["retries"] = live.retries
-        if more:
-            meta |= more
+        if more or live.more:
+            meta |= more or live.more
         settled = Settled(
             live.job.call,
             outcome,

@@ -27,7 +27,7 @@ from engine.options import UNSET, RunOptions
 from engine.positions import SourceText, own_frames, thrown_at
 from engine.routing import routes
 from engine.script import CompileFailure, Script, check_args, check_report, checked, decode, parser_failure
-from engine.settings import SandboxSettings, Settings
+from engine.settings import PermissionSettings, SandboxSettings, Settings
 from engine.values import Json, VersionInfo
 from engine.workflows import ScriptSource
 from sandbox import LIBRARY_LINE, CompileError, Sandbox, SandboxDied
@@ -273,6 +273,10 @@ def start_text(run_id: str, started_at: int, args: bytes | None, chosen: Effecti
 def open_backends(chosen: Effective, settings: Settings, project: Path) -> Backends:
     """The run's backends; the default one is looked for now, so that a run without it is refused before it starts, and
     so is one with a cap on money that its models' unknown prices would never reach."""
+    if settings.permissions != PermissionSettings():
+        from engine.agents.policy import check_rules
+
+        check_rules(settings.permissions)
     pool = Backends(settings, outputs=project / OUTPUTS)
     pool.find(chosen.backend)
     if chosen.cost_usd is not None:

@@ -115,18 +115,18 @@ interface Full<T> {
   model: string | null;
   /** Whether the answer was found in the journal. */
   cached: boolean;
-  /** What `isolation: 'worktree'` left: `state` says whether anything was changed. Null without isolation. */
+  /** What was changed with `isolation: 'worktree'`. Null when nothing was, and without isolation. */
   worktree: Worktree | null;
 }
 
-/** A subagent's working copy: `kept` with all that it changed committed on `branch`, `removed` when that is nothing [S25]. */
+/** A subagent's working copy, with all that it changed committed on `branch` [S25]. */
 interface Worktree {
   /** Relative to the project root. */
   path: string;
   branch: string;
   /** The commit that it started from. */
   base: string;
-  state: 'kept' | 'merged' | 'conflict' | 'removed';
+  state: 'kept' | 'merged' | 'conflict';
   /** Files that were changed, relative to the repository's top: at most 1,000; `changed` is how many there are. */
   files: string[];
   changed: number;

@@ -173,7 +173,7 @@ function missing(done) {
   if (done === null) return 'the agent failed'
   if (done.value === null) return `the agent gave no answer (${done.reason})`
   if (!done.value.fixed) return done.value.what
-  if (done.worktree?.state !== 'kept') return 'the agent says that it is fixed, and changed nothing'
+  if (!done.worktree) return 'the agent says that it is fixed, and changed nothing'
   return null
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from engine.agents.answer import adding
-from engine.errors import AgentError, UsageError
+from engine.errors import AgentError, PawlError, UsageError
 from engine.executors import Emit, Job, Patience
 from engine.retrying import RetryPolicy
 from engine.routing import Route, Routes, routes
@@ -160,11 +160,16 @@ class Agents:
         root = await self.worktrees.enter(job.call, job.label)
         try:
             answer = await self._ask(job, attempt, emit, trail, root)
-        except BaseException:
+        except BaseException as error:
             # What was changed is kept, also by an attempt that failed or was stopped: the next one goes on in it.
-            await self.worktrees.leave(job.call)
+            try:
+                left = await self.worktrees.leave(job.call)
+            except PawlError as problem:
+                raise error from problem
+            if isinstance(error, AgentError):
+                error.fields["meta"] = _of_worktree(left)
             raise
-        return replace(answer, meta={**answer.meta, "worktree": await self.worktrees.leave(job.call)})
+        return replace(answer, meta={**answer.meta, **_of_worktree(await self.worktrees.leave(job.call))})
 
     # ── one attempt ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -287,3 +292,8 @@ class Agents:
                 hint="Use a known name, or leave agentType out.",
             )
         return known[name]
+
+
+def _of_worktree(left: dict[str, Json]) -> dict[str, Json]:
+    """What a settlement keeps of a worktree: nothing when nothing was changed in it."""
+    return {} if left.get("state") == "removed" else {"worktree": left}

@@ -43,6 +43,8 @@ class Tools(Protocol):
 
     async def run(self, name: str, args: Json) -> ToolResult: ...
 
+    async def close(self) -> None: ...
+
 
 class NoTools:
     """For a model that takes none."""
@@ -52,6 +54,9 @@ class NoTools:
 
     async def run(self, name: str, args: Json) -> ToolResult:
         return ToolResult(f"There is no tool {name!r}.", ok=False)
+
+    async def close(self) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)

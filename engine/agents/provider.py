@@ -64,8 +64,13 @@ class ProviderBackend:
             self._cost(name, emit),
             is_one_shot=not has_tools,
         )
-        tools = await self._bench.tools(request, emit) if has_tools else NoTools()
-        return await answered(talker, tools, request, emit, settings=self._settings)
+        if not has_tools:
+            return await answered(talker, NoTools(), request, emit, settings=self._settings)
+        tools = await self._bench.tools(request, emit)
+        try:
+            return await answered(talker, tools, request, emit, settings=self._settings)
+        finally:
+            await tools.close()
 
     async def close(self) -> None:
         await self._models.close()

@@ -70,7 +70,9 @@ class Workbench:
                 if self._servers is None:
                     from engine.agents.tools.mcp import McpServers
 
-                    self._servers = McpServers(self.settings.mcp, environ=self.environ)
+                    self._servers = McpServers(
+                        self.settings.mcp, environ=self.environ, secret_names=self.settings.secrets.environment
+                    )
         box = Toolbox(
             workspace=request.workspace,
             allowed=request.tools,
@@ -83,6 +85,8 @@ class Workbench:
             overflow=self.outputs / request.run_id / str(request.call),
         )
         await box.open()
+        for server, words in box.problems.items():
+            emit({"notice": words, "code": f"mcp_{server}"})
         return box
 
     async def close(self) -> None:

@@ -43,6 +43,9 @@ class Bench:
         form = {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]}
         return [ToolSpec("look", "Looks.", form, True), ToolSpec("act", "Acts.", form, False)]
 
+    async def close(self):
+        self.is_closed = True
+
     async def run(self, name, args):
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
