@@ -65,6 +65,9 @@ env_key = "SCRIPTED_API_KEY"
 wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
+[sandbox_workspace_write]
+# Else it makes folders (.git, .codex) in /tmp to keep them from being written, and /tmp looks like a project.
+exclude_slash_tmp = true
 """,
         encoding="utf-8",
     )

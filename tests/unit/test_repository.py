@@ -29,6 +29,7 @@ LADDER = [
 its imports and its importers allow; no cycle is allowed anywhere."""
 
 ENTRANCES = {
+    "acp": ["engine/agents/acp/"],
     "aiosqlite": ["engine/journal/connection.py"],
     "click": ["engine/cli/"],
     "rich": ["engine/cli/"],
@@ -44,6 +45,8 @@ ENTRANCES = {
     "jsonschema": ["engine/schemas.py"],
     "referencing": ["engine/schemas.py"],
     "jsonschema_specifications": ["engine/schemas.py"],
+    "pydantic_ai": ["engine/agents/"],
+    "httpx2": ["engine/agents/models.py"],
     "pydantic": ["engine/config.py", "engine/agents/"],
     "pydantic_core": ["engine/config.py", "engine/agents/"],
 }
@@ -288,7 +291,7 @@ def rules() -> list[str]:
 
 
 def test_the_contract_is_whole() -> None:
-    numbers = [*range(1, 16), *range(20, 28), *range(30, 37), *range(40, 49), *range(60, 64)]
+    numbers = [*range(1, 16), *range(20, 28), *range(30, 37), *range(40, 49), *range(60, 65)]
     assert sorted(rules()) == [f"S{number:02}" for number in numbers]
 
 
