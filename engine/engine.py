@@ -398,7 +398,11 @@ class Engine:
                 code="unknown_call",
                 hint=f"`pawl show {info.run_id} --calls` lists them.",
             )
-        if kind == "answer" and row.kind != CallKind.ASK:
+        is_question = row.kind == CallKind.ASK or (
+            # A subagent may be waiting for a permission; who drives the run knows.
+            row.kind == CallKind.AGENT and await self.journal.is_driven(info.run_id)
+        )
+        if kind == "answer" and not is_question:
             raise RunStateError(
                 f"Call {call} of run {info.run_id} is no question: it is {row.kind}().",
                 code="not_a_question",

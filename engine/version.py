@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,7 @@ def drive(
     questions = Questions(begin.clock, setup.validate)
     executors = _executors(begin, writer, backends, questions, simulate=simulate)
     if options.is_interactive and not simulate:
-        backends.permit = _permits(questions)
+        backends.let_ask(_permits(questions))
 
     def make_dispatcher(loop: RunLoop) -> Dispatcher:
         return Dispatcher(
@@ -351,15 +352,21 @@ def _worktrees(begin: Beginning, writer: Writer) -> Worktrees:
 def _permits(questions: Questions) -> Permit:
     """Asks the person at the terminal what a subagent may do. `always`: the same tool and argument, in this run."""
     always: set[tuple[str, str]] = set()
+    # One question of a call at a time; and who wants the same as another waits for what a person says to that one.
+    by_call: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+    by_wish: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def permit(request: AgentRequest, tool: str, argument: str, emit: Emit) -> bool:
-        if (tool, argument) in always:
-            return True
-        who = f"The agent {request.label!r}" if request.label else "An agent"
-        answer = await questions.permit(request.call, f"{who} wants {tool}: {argument}", emit)
-        if answer == "always":
-            always.add((tool, argument))
-        return answer != "no"
+        wish = (tool, argument)
+        async with by_call[request.call], by_wish[wish]:
+            if wish in always:
+                return True
+            who = f"The agent {request.label!r}" if request.label else "An agent"
+            shown = argument.replace("\n", "\n    ")  # no line of it may look like a question of ours
+            answer = await questions.permit(request.call, f"{who} wants {tool}: {shown}", emit)
+            if answer == "always":
+                always.add(wish)
+            return answer != "no"
 
     return permit
 

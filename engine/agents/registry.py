@@ -285,6 +285,12 @@ class Backends:
             ask = self._asks[spec] = partial(ask_until_valid, backend, rounds=self.settings.agents.schema_rounds)
         return ask
 
+    def let_ask(self, permit: Permit) -> None:
+        """There is a person at the terminal, who may be asked what subagents may do. Also after a backend was found."""
+        self.permit = permit
+        if self._bench is not None:
+            self._bench.permit = permit
+
     def is_backend(self, word: str) -> bool:
         return word in ("sample", "local", *PROGRAM_KINDS) or is_service(word)
 

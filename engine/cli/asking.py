@@ -61,6 +61,7 @@ class Prompter:
     def look(self) -> None:
         """Starts asking when there is a question, stops when it has been answered elsewhere. Call after each event."""
         questions = self._view.board.questions
+        self._given_up.intersection_update(questions)  # a subagent asks for one permission after another
         if self._task is not None and self._asking is not None and self._asking not in questions:
             self._task.cancel()
         if self._task is None and any(call not in self._given_up for call in questions):

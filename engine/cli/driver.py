@@ -160,7 +160,7 @@ async def _follow(engine: Engine, handle: RunHandle, view: View, shell: Shell, o
         async for event in handle.events():
             outlets.tell(shell, event)
             view.show(event)
-            if prompter is not None and (view.board.questions or prompter.is_asking):
+            if prompter is not None:
                 prompter.look()
     finally:
         if prompter is not None:
