@@ -60,6 +60,8 @@ class AgentSettings:
     """Answers of a model, with the tools that it called, in one attempt of a provider agent: a loop that never ends."""
     stall_s: float = 120.0
     """Silence in the middle of an answer that ends an attempt. No time runs before the first token or in a tool."""
+    start_s: float = 60.0
+    """Each step of a coding agent's start over ACP: a first start in a new home took 25 s."""
     longest_wait_minutes: float = 15.0
     """A provider that asks for more patience than this ends the call as null, unless `wait_for_resets`."""
     wait_for_resets: bool = False

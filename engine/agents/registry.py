@@ -373,6 +373,7 @@ class Backends:
                 environ=self.environ,
                 clock=bench.clock,
                 gate=bench.gate,
+                start_s=self.settings.agents.start_s,
             )
         return headless.HeadlessBackend(
             spec.program, spec.model, settings=self.settings, environ=self.environ, clock=bench.clock
