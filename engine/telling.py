@@ -116,14 +116,17 @@ class Teller:
         if self.emit is None:
             return
         tokens, tool, waiting = body.get("tokens"), body.get("tool"), body.get("waiting")
+        # A model's words: the name of a tool that it made up, what it wants to be permitted (I9).
+        tool = self.mask(str(tool)) if tool else None
+        question = self._masker.mask_json(body["question"])[0] if body.get("question") is not None else None
         self.emit(
             CallProgressed(
                 call.number,
                 self._clock.now_ms(),
                 tokens=tokens if isinstance(tokens, int) else None,
-                tool=str(tool) if tool else None,
+                tool=tool,
                 waiting=str(waiting) if waiting else None,
-                question=body.get("question"),
+                question=question,
                 is_answered=True if "question" in body and body["question"] is None else None,
             )
         )

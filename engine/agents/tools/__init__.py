@@ -135,6 +135,9 @@ class Toolbox:
             return ToolResult(self._setting.outputs.fit(await self._run(name, args)), ok=True)
         except ToolFailed as failure:
             return ToolResult(self._setting.outputs.fit(str(failure)), ok=False)
+        except UnicodeEncodeError:
+            # Where the locale is ASCII, so are the names of files.
+            return ToolResult(f"{name}: names of files are in ASCII on this system. Choose another name.", ok=False)
 
     async def _run(self, name: str, args: Json) -> str:
         if name in self._server_tools:
