@@ -10,7 +10,9 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.agents_failing import ENDLESS, MOST_OUT, PIECES, SCHEMA, TURNS, HurriedClock, Service, variables
-from support.runs import Project
+from support.runs import Project, script
 
 from engine.engine import Engine
-from engine.options import RunResult
+from engine.options import RunOptions, RunResult
 from engine.settings import AgentSettings, PriceSettings, Settings
-from engine.values import Outcome, SettlementRow
+from engine.values import Outcome, RunStatus, SettlementRow
 
 HURRY = 200.0
 SETTINGS = Settings(
@@ -64,15 +66,15 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    count = draw(st.integers(1, 4))
+    agents = draw(st.integers(1, 4))
     names = st.sampled_from([name for name in TURNS if name != "silence"])
-    turns = [tuple(draw(st.lists(names, max_size=4))) for _ in range(count)]
+    turns = [tuple(draw(st.lists(names, max_size=4))) for _ in range(agents)]
     if draw(st.integers(0, 9)) == 9:  # costs seconds: an answer that never begins ends with the attempt's time
         turns[0] = (*turns[0][:1], "silence")
     return Plan(
         draw(st.sampled_from(["openai", "anthropic", "openai-responses"])),
         tuple(turns),
-        tuple(draw(st.lists(st.booleans(), min_size=count, max_size=count))),
+        tuple(draw(st.lists(st.booleans(), min_size=agents, max_size=agents))),
         draw(st.integers(1, 4)),
         draw(st.none() | st.integers(1, 60)),
         draw(st.none() | st.integers(1, 60).map(lambda tokens: tokens * 10e-6)),
@@ -208,12 +210,54 @@ def check_resumed(  # noqa: PLR0917 two runs, from three sides
             assert asked == ["healthy"]
 
 
-def one(plan: Plan) -> None:
+async def hold_interrupted(plan: Plan, folder: Path, after: Sequence[int]) -> None:
+    """Interrupts each version at its N-th request, goes on with the service as bad as it was, then with a healthy one."""
+    (folder / "a.txt").write_text("one line\n")
+    service = Service(dict(enumerate(plan.turns)))
+    project = Hurried(folder, SETTINGS)
+    tasks = asyncio.all_tasks()
+    async with service.model as model:
+        keys = {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+        with variables(OPENAI_BASE_URL=model.url, ANTHROPIC_BASE_URL=model.origin, **keys):
+            for number, requests in enumerate([*after, None]):
+                if requests is None:
+                    service.heal()
+                async with asyncio.timeout(60), project.engine() as engine:
+                    if number == 0:
+                        options = RunOptions(backend=f"{plan.service}:fake-1", concurrency=plan.concurrency)
+                        args = {"options": plan.options()}
+                        handle = await engine.start(script(BODY), args=args, options=options, run_id="r")
+                    else:
+                        handle = await engine.resume("r")
+                    left = count(requests or 10_000, -1)
+                    service.on_request = lambda handle=handle, left=left: next(left) == 1 and handle.interrupt()
+                    result = await project.end(handle)
+                await service.without_connections()
+                assert asyncio.all_tasks() - tasks - model._tasks == set(), "tasks are left"
+                assert result.status in (RunStatus.INTERRUPTED, RunStatus.COMPLETED), result.error
+            assert model.refused == [], "the service was asked something that it does not take"
+            assert result.status is RunStatus.COMPLETED
+            settled = await look(project, "r")
+            for at, value in enumerate(result.result):
+                assert settled[f"agent-{at}"].outcome == Outcome.OK, settled[f"agent-{at}"].reason
+                assert value[0] == "value"
+                assert value[1], f"agent-{at} has no answer of a healthy service"
+            # What was on its way when somebody interrupted may be lost to the count; nothing is counted twice.
+            lost = 7 * plan.concurrency * len(after)
+            assert service.counted["in"] - lost <= result.run_usage.input_tokens <= service.counted["in"]
+            assert (await project.replay("r")).result == result.result
+
+
+def one(plan: Plan, after: Sequence[int] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(hold(plan, Path(folder)))
+        work = hold(plan, Path(folder)) if after is None else hold_interrupted(plan, Path(folder), after)
+        asyncio.run(work)
 
 
-@settings(max_examples=12)
+AFTER = st.lists(st.integers(1, 8), min_size=1, max_size=3)
+
+
+@settings(max_examples=9)
 @given(plans())
 @example(Plan("openai", ((ENDLESS,), ("429 for ever",), ("stall", "stall")), (False, True, False)))
 @example(Plan("anthropic", (("429 for 2 s", "empty", "empty"), ("misfit",) * 3, ("refusal",)), (False, True, True)))
@@ -222,11 +266,30 @@ def test_I6_I7_any_failures_of_a_service_end_in_a_value_a_null_or_an_error(plan:
     one(plan)
 
 
+@settings(max_examples=5)
+@given(plans(), AFTER)
+@example(
+    Plan("anthropic", (("two looks", "args that are no JSON"), ("misfit", "a look and an answer")), (True, True)),
+    [2, 3],
+)
+def test_I2_I7_interrupted_among_failures_and_resumed(plan: Plan, after: list[int]) -> None:
+    one(plan, after)
+
+
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @settings(max_examples=600)
 @given(plans())
 def test_I6_I7_any_failures_of_a_service_soak(plan: Plan) -> None:
     one(plan)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@settings(max_examples=300)
+@given(plans(), AFTER)
+def test_I2_I7_interrupted_among_failures_and_resumed_soak(plan: Plan, after: list[int]) -> None:
+    one(plan, after)
 
 
 @pytest.mark.parametrize("service", ["openai", "openai-responses", "anthropic"])

@@ -110,7 +110,8 @@ class Service:
         served: the names of what each agent got, in order; `healthy` for what was no part of its plan.
         counted: input and output tokens of the answers that were sent to their ends.
         broken: answers that were begun and not ended.
-        openings: by agent, how many messages each request held.
+        openings: by agent, how many answers each request held.
+        on_request: called with each, before it is answered.
     """
 
     plans: Mapping[int, Sequence[str]]
@@ -118,6 +119,7 @@ class Service:
     counted: Counter[str] = field(default_factory=Counter)
     broken: int = 0
     openings: dict[int, list[int]] = field(default_factory=dict)
+    on_request: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self._left = {agent: list(plan) for agent, plan in self.plans.items()}
@@ -130,11 +132,12 @@ class Service:
     def answer(self, asked: Asked) -> Any:
         found = re.search(r"agent-(\d+)", asked.text)
         assert found is not None, f"a request of nobody: {asked.text!r}"
+        self.on_request()
         agent = int(found[1])
         left = self._left.get(agent, [])
         name = (ENDLESS if left[0] == ENDLESS else left.pop(0)) if left else "healthy"
         self.served.setdefault(agent, []).append(name)
-        self.openings.setdefault(agent, []).append(len(asked.messages))
+        self.openings.setdefault(agent, []).append(asked.turn)
         turn = self._turn(name, asked, agent)
         if isinstance(turn, Reply):
             self.counted["in"] += turn.usage[0]
