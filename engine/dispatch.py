@@ -47,7 +47,7 @@ from typing import NamedTuple, TypeAlias
 
 from engine.errors import AgentError, EngineBug, PawlError
 from engine.executors import Emit, Executor, HostEffect, Job
-from engine.jsontext import kept
+from engine.jsontext import written
 from engine.limits import Budget
 from engine.ports import Alarm, Clock
 from engine.retrying import Pace, pause_s
@@ -506,7 +506,7 @@ class Dispatcher:
         if live.is_agent:
             self._lines[live.line].pace.passed()
         live.answered_by = answer.model
-        self._finish(live, Outcome.OK, value=_encode(answer.value), more=answer.meta)
+        self._finish(live, Outcome.OK, value=written(answer.value), more=answer.meta)
 
     def _failed(self, live: _Live, error: BaseException) -> None:
         if not isinstance(error, AgentError):
@@ -740,12 +740,3 @@ def _usage(told: Json) -> Usage:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} s"
-
-
-def _encode(value: Json) -> bytes:
-    try:
-        return kept(value)
-    except TypeError:  # an integer over 64 bits, or half of a surrogate pair: rare, and both are JSON
-        import json
-
-        return json.dumps(value, separators=(",", ":")).encode()

@@ -22,3 +22,11 @@ def widened(value: Json) -> bytes:
     becomes U+FFFD; integers may have any size. Models and programs write both."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def written(value: Json) -> bytes:
+    """`kept`, else `widened`: text that can be read again, of whatever a model or program wrote."""
+    try:
+        return kept(value)
+    except TypeError:
+        return widened(value)

@@ -26,7 +26,7 @@ from engine.executors import Job
 from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
 from engine.identity import call_identity, call_key, canonical
-from engine.jsontext import kept
+from engine.jsontext import written
 from engine.lanes import Lanes
 from engine.loading import Loader
 from engine.ports import Clock, Writer
@@ -516,7 +516,7 @@ class RunLoop:
         if call is None:
             raise EngineBug(f"call {done.call} settled, but nobody made it")
         value = done.value
-        meta = dict(done.meta)
+        meta = dict(self._masker.mask_json(done.meta)[0])  # the words of services are in it: why attempts failed
         if value:
             masked, hits = self._masker.mask_json(orjson.loads(value))
             if hits:
@@ -525,8 +525,8 @@ class RunLoop:
                 self.warn(f"A secret in the result of call {call.number} was masked.", code="masked", call=call.number)
         error = b""
         if done.error is not None:
-            error = orjson.dumps(self._masker.mask_json(done.error)[0])
-        reason = None if done.reason is None else str(self._masker.mask_json(done.reason)[0])
+            error = written(self._masker.mask_json(done.error)[0])
+        reason = None if done.reason is None else orjson.loads(written(self.mask(done.reason)))
         order = 0
         if done.outcome is not Outcome.CANCELLED:
             order = self._next_order
@@ -540,12 +540,12 @@ class RunLoop:
             reason,
             error,
             done.backend,
-            done.model,
+            None if done.model is None else self.mask(done.model),  # as the service called itself
             done.usage.input_tokens,
             done.usage.output_tokens,
             done.usage.cost_usd,
             self._last_settled_at,
-            kept(meta),
+            written(meta),
         )
         call.settlement = row
         self.tally.settled(done.usage)

@@ -6,11 +6,13 @@ The turns hold messages in the library's own form (`native`), so that reasoning,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from engine.jsontext import widened
 from engine.values import Json, Trail, TurnRow
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Conversation:
         self._trail = trail
         self.messages: list[ModelMessage] = []
         self.is_continued = False
+        self.unread: ModelResponse | None = None  # an answer on record that nobody has looked at yet
 
     @classmethod
     async def open(cls, trail: Trail, prompt: str, *, system: str, is_again: bool) -> Conversation:
@@ -48,10 +51,13 @@ class Conversation:
         out = cls(trail)
         if _can_go_on(trail.earlier):
             out._restore(trail.earlier, system)
+            out.is_continued = True
+            if (answer := out._answer_on_record()) is not None:
+                out.unread = answer
+                return out
             await out._close_open_calls()
             if orjson.loads(trail.earlier[-1].body).get("text") != GOES_ON:  # interrupted twice in the same place
                 await out.say(GOES_ON)
-            out.is_continued = True
         else:
             await out._say_first((BEGINS_AGAIN if is_again else "") + prompt, system)
         return out
@@ -87,7 +93,8 @@ class Conversation:
         from pydantic_ai.messages import ModelRequest, ToolReturnPart
 
         body = await self._trail.add("tool", {"id": call_id, "name": name, "text": text, "ok": ok}, wait=False)
-        part = ToolReturnPart(tool_name=name, content=str(body["text"]), tool_call_id=call_id)
+        # The id as it is on record: a mask may have changed it, in the call as here.
+        part = ToolReturnPart(tool_name=name, content=str(body["text"]), tool_call_id=str(body["id"]))
         last = self.messages[-1]
         if isinstance(last, ModelRequest):
             last.parts = [*last.parts, part]
@@ -143,6 +150,13 @@ class Conversation:
             else:
                 self.messages.append(ModelRequest(parts=[part], instructions=system or None))
 
+    def _answer_on_record(self) -> ModelResponse | None:
+        """The text with which the conversation ends, when it came to that: the interruption was after it."""
+        from pydantic_ai.messages import ModelResponse
+
+        last = self.messages[-1]
+        return last if isinstance(last, ModelResponse) and not last.tool_calls and (last.text or "").strip() else None
+
     async def _close_open_calls(self) -> None:
         """Results for the tool calls that have none on record: a service refuses a call without one."""
         from pydantic_ai.messages import ModelRequest, ModelResponse, ToolReturnPart
@@ -161,15 +175,42 @@ class Conversation:
 
 def _can_go_on(turns: Sequence[TurnRow]) -> bool:
     """Whether there is a model's answer in the library's form; without one there is nothing to go on from."""
-    return any(turn.role == "assistant" and b'"native"' in turn.body for turn in turns) and all(
-        b'"native"' in turn.body for turn in turns if turn.role == "assistant"
-    )
+    said = [turn for turn in turns if turn.role == "assistant"]
+    return bool(said) and all("native" in orjson.loads(turn.body) for turn in said)
 
 
 def native_of(response: ModelResponse) -> Json:
+    """The library's form. Arguments of tools are in it as values, not as JSON text: in text a secret may be escaped,
+    which no mask would find, and a mask might cut the text where it is no JSON any more."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-    return orjson.loads(ModelMessagesTypeAdapter.dump_json([response]))[0]
+    native = orjson.loads(ModelMessagesTypeAdapter.dump_json([response]))[0]
+    for part in native["parts"]:
+        if part.get("part_kind") == "tool-call" and isinstance(args := _args(part["args"]), dict):
+            part["args"] = args
+    return native
+
+
+def sound(response: ModelResponse) -> ModelResponse:
+    """A response whose texts are text. Half of a surrogate pair becomes U+FFFD, two halves that a service sent apart
+    become their character. Raises `TypeError` for one whose parts are of no kind that the library knows: it takes
+    what a service sends as it is."""
+    for part in response.parts:
+        if part.part_kind not in ("text", "thinking", "tool-call"):
+            continue
+        for name in ("content", "args", "tool_name", "tool_call_id"):
+            value = getattr(part, name, None)
+            if isinstance(value, dict) and name == "args":
+                value = json.loads(widened(value))
+            elif isinstance(value, str):
+                value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            elif value is not None:
+                raise TypeError(f"{part.part_kind}: {name} is {type(value).__name__}")
+            if value is not None:
+                setattr(part, name, value)
+    if not isinstance(response.model_name, str | None):
+        raise TypeError(f"the model's name is {type(response.model_name).__name__}")
+    return response
 
 
 def _revived(native: Json) -> ModelMessage:

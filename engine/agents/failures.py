@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from engine.errors import AgentError
@@ -22,7 +23,7 @@ def of_service(service: str, error: ModelAPIError) -> AgentError:
 
     status = getattr(error, "status_code", None)
     said = _said(error)
-    wait_s = error.retry_after
+    wait_s = error.retry_after if error.retry_after is not None and isfinite(error.retry_after) else None
     fields = {} if status is None else {"status": status}
     if isinstance(error, ai.ModelQuotaExceededError):
         return AgentError(f"{service}: the account's quota is used up: {said}", code="provider_quota", **fields)
@@ -73,6 +74,15 @@ def of_service(service: str, error: ModelAPIError) -> AgentError:
     )
 
 
+def unusable(service: str, error: Exception) -> AgentError:
+    """The library says that this model cannot be asked like this: another attempt would hear the same."""
+    return AgentError(
+        f"{service}: the model cannot be used: {_cut(str(error))}",
+        code="provider_refused",
+        hint="Choose another model; see: pawl backends",
+    )
+
+
 def bad_answer(service: str, error: Exception) -> AgentError:
     """A proxy's page, a body that was cut off, JSON that is none: another attempt may get through."""
     return AgentError(
@@ -98,7 +108,7 @@ def reset_s(headers: Mapping[str, str], now: datetime | None = None) -> float | 
             remaining, wait = headers.get(lower.replace("-reset-", "-remaining-"), "0"), _duration_s(value)
         else:
             continue
-        if remaining.strip() in ("0", "") and wait is not None:
+        if remaining.strip() in ("0", "") and wait is not None and isfinite(wait):
             waits.append(max(0.0, wait))
     return max(waits, default=None)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.agents import failures
 from engine.agents.answer import EMPTY_FEEDBACK, fitted
-from engine.agents.conversation import Conversation
+from engine.agents.conversation import Conversation, sound
 from engine.agents.tools import ToolResult, ToolSpec
-from engine.errors import AgentError
+from engine.errors import AgentError, PawlError
 from engine.executors import Emit
 from engine.values import NO_USAGE, AgentAnswer, AgentRequest, Json, Usage
 
@@ -104,6 +104,10 @@ class Loop:
                 what was paid until then.
         """
         try:
+            if (said := conversation.unread) is not None:  # the last attempt was interrupted after its answer
+                found, value = await self._take_text(conversation, said.text or "")
+                if found:
+                    return AgentAnswer(value, self._paid, model=said.model_name)
             for turn in range(1, self._most_turns + 1):
                 self._emit({"turn": turn})
                 await asyncio.sleep(0)  # where an attempt that may not go on is stopped: before it costs more
@@ -124,7 +128,7 @@ class Loop:
     # ── one request ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _ask(self, conversation: Conversation) -> ModelResponse:
-        from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior
+        from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
 
         while True:
             try:
@@ -136,11 +140,15 @@ class Loop:
                 if not is_full or not conversation.shorten():
                     raise failure from error
                 self._shortened += 1
-            except (UnexpectedModelBehavior, ValueError) as error:
+            except PawlError:
+                raise
+            except UserError as error:
+                raise failures.unusable(self._talker.service, error) from error
+            except Exception as error:  # whatever a malformed answer does to the library: the service's fault
                 raise failures.bad_answer(self._talker.service, error) from error
         self._model = response.model_name or self._model
         cost = self._talker.cost(response.model_name, response.usage)
-        usage = Usage(response.usage.input_tokens, response.usage.output_tokens, cost or 0.0)
+        usage = Usage(int(response.usage.input_tokens), int(response.usage.output_tokens), cost or 0.0)
         self._paid += usage
         self._emit({"usage": self._paid.to_json()})
         self._refuse_cut_off(response)
@@ -163,7 +171,7 @@ class Loop:
                     told = now
                     # Until the service says what it counted, a piece is taken for a token.
                     self._emit({"tokens": before + max(stream.usage.output_tokens, pieces)})
-            response = stream.get()
+            response = sound(stream.get())
         if response.state == "incomplete" or (not response.parts and response.finish_reason is None):
             raise AgentError(
                 f"{talker.service}: cannot be reached, or broke off: the answer ended in the middle",

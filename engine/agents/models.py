@@ -203,12 +203,21 @@ def client() -> Any:
 
 def check_address(variable: str, url: str | None) -> None:
     """Raises `UsageError` (`bad_backend`) for a base URL that is none."""
-    if url is not None and not url.startswith(("http://", "https://")):
+    if url is not None and not _is_address(url):
         raise UsageError(
             f"{variable} is {url!r}: expected http://… or https://…",
             code="bad_backend",
             hint="Correct it, or unset it for the service itself.",
         )
+
+
+def _is_address(url: str) -> bool:
+    import httpx2
+
+    try:
+        return url.startswith(("http://", "https://")) and bool(httpx2.URL(url).host)
+    except httpx2.InvalidURL:
+        return False
 
 
 def usage_of(told: RequestUsage, cost_usd: float | None) -> Usage:

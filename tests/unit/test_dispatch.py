@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+import orjson
 import pytest
 from support.clock import ManualClock, settle_loop
 
@@ -146,6 +147,25 @@ async def test_S26_an_attempt_is_on_record_before_the_backend_is_called():
             1, Outcome.OK, b'{"a":1}', None, None, "scripted", "scripted-1", SPENT, {"attempts": 1, "duration_ms": 0}
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("half \ud83d of one", '"half \ufffd of one"'),  # it is no text, and must not end the run
+        ("two halves \ud83d\ude00", '"two halves \U0001f600"'),
+        ({"n": 1 << 70}, '{"n":1180591620717411303424}'),
+    ],
+)
+async def test_an_answer_that_is_hardly_json_is_settled_as_text_that_can_be_read(answer, text):
+    bench = Bench()
+    bench.submit(1)
+    await settle_loop()
+    bench.agents.answer(1, answer)
+    await settle_loop()
+    assert bench.settled[0].value.decode() == text
+    orjson.loads(bench.settled[0].value)
+    await bench.dispatcher.stop()
 
 
 async def test_a_call_withdrawn_while_its_attempt_is_put_on_record_never_reaches_the_backend():

@@ -40,6 +40,11 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ({"x-ratelimit-reset-requests": "soon", "x-ratelimit-remaining-requests": "0"}, None),
         ({"anthropic-ratelimit-requests-reset": "2026-01-01T11:59:00Z"}, 0),  # it is over
         ({"anthropic-ratelimit-requests-reset": "tomorrow"}, None),
+        (
+            {"x-ratelimit-reset-requests": "inf", "x-ratelimit-remaining-requests": "0"},
+            None,
+        ),  # nobody can wait for that
+        ({"x-ratelimit-reset-requests": "nan", "x-ratelimit-remaining-requests": "0"}, None),
     ],
 )
 def test_a_reset_header_is_read(headers, seconds):

@@ -13,9 +13,10 @@ from support.trails import MemoryTrail
 from engine.agents.conversation import BEGINS_AGAIN, GOES_ON, HALF_DONE
 from engine.agents.provider import ProviderBackend
 from engine.agents.tools import ToolResult, ToolSpec
-from engine.errors import AgentError
+from engine.errors import AgentError, UsageError
+from engine.masking import Masker
 from engine.prices import Prices
-from engine.settings import AgentSettings, PriceSettings
+from engine.settings import AgentSettings, PriceSettings, SecretSettings
 from engine.values import AgentDefinition, AgentRequest
 
 SCHEMA: dict[str, Any] = {
@@ -276,6 +277,37 @@ async def test_interrupted_in_a_tool_it_goes_on_and_is_told_what_may_be_half_don
     assert [(turn.role, turn.attempt) for turn in after.turns[2:]] == [("tool", 2), ("user", 2), ("assistant", 2)]
 
 
+async def test_I2_an_answer_that_is_on_record_is_not_asked_for_again():
+    trail = MemoryTrail()
+    first = await Asked([Call("look", {"what": "a"}), "The report."]).answer(request(trail=trail))
+    again = Asked([])
+    answer = await again.answer(request(trail=trail.reopened(), attempt=2))
+    assert (answer.value, answer.model) == (first.value, first.model) == ("The report.", "fake-1")
+    assert again.model.requests == []
+    assert len(trail.turns) == 4
+
+
+async def test_an_answer_on_record_that_does_not_fit_is_answered_with_what_is_wrong():
+    trail = MemoryTrail()
+    await trail.add("user", {"text": "Do it."})
+    await Asked(["It is two.", Fails(500)]).failure(request(trail=trail, schema=SCHEMA))
+    interrupted = MemoryTrail(trail.turns[:3])  # before the feedback
+    again = Asked([Call("submit_answer", {"n": 4})])
+    answer = await again.answer(request(trail=interrupted.reopened(), attempt=2, schema=SCHEMA))
+    assert answer.value == {"n": 4}
+    assert again.model.requests[0].messages[-1].text.startswith("That answer does not do: ")
+
+
+async def test_what_other_backends_left_on_record_is_nothing_to_go_on_from():
+    trail = MemoryTrail()
+    await trail.add("user", {"text": "Do it."})
+    args = {"native": True}  # no message of the library's
+    await trail.add("assistant", {"text": "", "calls": [{"id": "1", "name": "act", "args": args}]})
+    again = Asked(["Done."])
+    assert (await again.answer(request(trail=trail.reopened(), attempt=2))).value == "Done."
+    assert again.model.requests[0].messages[-1].text == BEGINS_AGAIN + "Do it."
+
+
 async def test_interrupted_before_it_said_anything_it_begins_again_and_is_told_so():
     trail = MemoryTrail()
     await Asked([Fails(500)]).failure(request(trail=trail))
@@ -298,6 +330,81 @@ async def test_secrets_are_masked_before_the_model_sees_them_again():
     await asked.answer(request(trail=trail, prompt="The word is hunter2hunter2."))
     assert b"hunter2hunter2" not in b"".join(turn.body for turn in trail.turns)
     assert "hunter2hunter2" not in json.dumps([one.raw for one in asked.model.requests])
+
+
+async def test_a_mask_finds_secrets_in_arguments_however_json_writes_them():
+    secret = 'hunter"2"\nhunter2'
+
+    class Masking(MemoryTrail):
+        async def add(self, role, body, *, wait=True):
+            masked = Masker(SecretSettings(environment=("THE_SECRET",)), {"THE_SECRET": secret}).mask_json(body)[0]
+            return await super().add(role, masked, wait=wait)
+
+    trail = Masking()
+    asked = Asked([Reply([Call("look", {"what": secret})]), "Done."])
+    await asked.answer(request(trail=trail))
+    (spoken,) = [json.loads(turn.body) for turn in trail.turns if turn.role == "assistant"][:1]
+    assert spoken["native"]["parts"][0]["args"] == {"what": "[secret:THE_SECRET]"} == spoken["calls"][0]["args"]
+    assert asked.model.requests[-1].raw["messages"][1]["tool_calls"][0]["function"]["arguments"] == (
+        '{"what":"[secret:THE_SECRET]"}'
+    )
+
+
+async def test_an_id_that_a_mask_changes_is_the_same_in_the_call_and_in_its_result():
+    trail = MemoryTrail(secret="call_hunter2")
+    asked = Asked([Reply([Call("look", {"what": "a"}, id="call_hunter2")]), "Done."])
+    assert (await asked.answer(request(trail=trail))).value == "Done."
+    assert asked.model.refused == []
+
+
+# ── what is no answer ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chunk(delta: Any, **fields: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": fields.pop("finish_reason", None)}
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "fake-1", "choices": [choice]} | fields
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        5,
+        [1, 2],
+        {"id": "x", "choices": "no"},
+        chunk("no"),
+        chunk({"tool_calls": "no"}),
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": 5, "arguments": "{}"}}]}),
+        chunk({"content": "hi"}, usage="lots"),
+        chunk({"content": "hi"}, model=5),
+        chunk({"content": "hi"}, created="yesterday"),
+    ],
+)
+async def test_I7_what_a_broken_service_streams_is_its_failure_and_no_bug_of_ours(sent):
+    end = chunk({}, finish_reason="stop", model=sent.get("model") if isinstance(sent, dict) else "fake-1")
+    events = "".join(f"data: {json.dumps(one)}\n\n" for one in (sent, end))
+    failure = await Asked([Garbage((events + "data: [DONE]\n\n").encode())]).failure(request())
+    assert (failure.code, failure.retryable) == ("provider_bad_answer", True)
+    assert failure.message.startswith("openai: sent something that is no answer: ")
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://\u00fc\ud83d/v1"])
+async def test_an_address_that_is_none_is_named_with_its_variable(url):
+    one = ProviderBackend(
+        "openai", "m", environ={"OPENAI_BASE_URL": url}, settings=AgentSettings(), prices=Prices(), bench=Bench()
+    )
+    with pytest.raises(UsageError) as caught:
+        await one.run(request(), lambda body: None)
+    assert caught.value.message == f"OPENAI_BASE_URL is {url!r}: expected http://… or https://…"
+    await one.close()
+
+
+async def test_halves_of_a_character_are_put_together_and_half_of_one_is_no_text():
+    sent = [chunk({"content": text}) for text in ("a\ud83d", "\ude00b", "\ud83d")] + [chunk({}, finish_reason="stop")]
+    events = "".join(f"data: {json.dumps(one)}\n\n" for one in sent)
+    trail = MemoryTrail()
+    asked = Asked([Garbage((events + "data: [DONE]\n\n").encode())])
+    assert (await asked.answer(request(trail=trail))).value == "a\U0001f600b\ufffd"
+    assert MemoryTrail.text(trail.turns[-1]) == "a\U0001f600b\ufffd"
 
 
 async def test_a_conversation_that_is_too_long_loses_its_oldest_large_results():
