@@ -154,7 +154,9 @@ class Agents:
 
     async def run(self, job: Job, attempt: int, emit: Emit) -> AgentAnswer:
         trail = NO_TRAIL if self.trails is None else await self.trails.open(job, attempt)
-        is_isolated = job.content.get("isolation") == "worktree" and self.finder.acts(self.backend(job))
+        is_isolated = job.content.get("isolation") == "worktree" and any(
+            self.finder.acts(way.backend) for way in self._usable(self._routes(job))
+        )
         if not is_isolated or self.worktrees is None:
             return await self._ask(job, attempt, emit, trail, self.workspace)
         root = await self.worktrees.enter(job.call, job.label)

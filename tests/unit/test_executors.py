@@ -227,3 +227,12 @@ async def test_S25_an_agent_that_only_answers_needs_no_worktree(tmp_path):
     trees = Worktrees(tmp_path)
     await agents(tmp_path, worktrees=trees).run(job(isolation="worktree"), 1, lambda body: None)
     assert trees.seen == []
+
+
+async def test_S25_an_agent_that_may_fall_back_to_one_that_acts_needs_a_worktree(tmp_path):
+    (tmp_path / "tree").mkdir()
+    trees = Worktrees(tmp_path / "tree")
+    finder = Finder({"sample": failed("provider_unavailable")})
+    one = agents(tmp_path, finder, worktrees=trees, models={"lite": ("sample", "openai:small")})
+    done = await one.run(job(isolation="worktree", model="lite"), 1, lambda body: None)
+    assert done.value.workspace == f"{tmp_path}/tree"
