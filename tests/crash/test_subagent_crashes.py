@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -151,6 +152,21 @@ def test_I3_killed_twice_in_the_same_place(scene: Scene) -> None:
     scene.finish()
     assert scene.working.told["ash"]["half done"] == 1
     assert scene.working.told["ash"]["goes on"] == 1, "told once: both interruptions were in the same place"
+
+
+def test_I3_interrupted_by_a_person_while_a_command_runs(scene: Scene) -> None:
+    """Ctrl-C leaves nothing of the command at once, and a resume goes on as after a crash."""
+    scene.working.gate = "while [ ! -e go ]; do sleep 0.05; done; "
+    process = scene.start()
+    until(lambda: sum(effects(scene.pawl.folder).values()) == len(AGENTS), "the first command of every agent runs")
+    scene.family.look(process.pid)
+    process.send_signal(signal.SIGINT)
+    done = scene.ended(process)
+    assert (done.code, json.loads(done.out)["status"]) == (5, "interrupted")
+    assert scene.family.left() == []
+    (scene.pawl.folder / "go").touch()
+    scene.finish()
+    assert [scene.working.told[name]["half done"] for name in AGENTS] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("index", range(3))
