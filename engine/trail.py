@@ -41,9 +41,15 @@ class Trails:
         self._masker = masker
         self._recorded = recorded
 
-    async def open(self, job: Job, attempt: int) -> Trail:
-        """The trail of an attempt that begins; what earlier ones said is in it, and `job.session` is what they left."""
-        earlier = await self._recorded(job.call) if attempt > 1 else ()
+    async def open(self, job: Job, attempt: int, *, goes_on: bool = False) -> Trail:
+        """The trail of an attempt that begins; what earlier ones said is in it, and `job.session` is what they left.
+
+        Args:
+            goes_on: another model takes this attempt over: what was said in it so far is in the trail, too.
+        """
+        if goes_on:
+            await self._writer.flush()
+        earlier = await self._recorded(job.call) if attempt > 1 or goes_on else ()
         for turn in earlier:
             if turn.role == "session":
                 job.session = orjson.loads(turn.body).get("session")

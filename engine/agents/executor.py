@@ -68,7 +68,7 @@ class Finder(Protocol):
 class Trails(Protocol):
     """What is needed of `engine.trail.Trails`."""
 
-    async def open(self, job: Job, attempt: int) -> Trail: ...
+    async def open(self, job: Job, attempt: int, *, goes_on: bool = False) -> Trail: ...
 
 
 class Worktrees(Protocol):
@@ -201,6 +201,8 @@ class Agents:
                     error.fields["usage"] = spent.to_json()
                     raise
                 paid = spent
+                if self.trails is not None:  # what this one did with its tools is done: the next one must know
+                    trail = await self.trails.open(job, attempt, goes_on=True)
                 fell_back.append(f"{way.backend}{f' {way.model}' if way.model else ''}: {error.message}")
                 continue
             meta = dict(answer.meta)

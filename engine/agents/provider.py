@@ -14,7 +14,7 @@ from engine.agents.models import OpenModels
 from engine.executors import Emit
 from engine.prices import Prices
 from engine.settings import AgentSettings
-from engine.values import AgentAnswer, AgentRequest
+from engine.values import AgentAnswer, AgentRequest, Trail
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -131,9 +131,14 @@ async def answered(
         request.trail,
         request.prompt,
         system=definition.prompt if definition is not None else "",
-        is_again=request.attempt > 1 and bool(tools.specs()),
+        is_again=(request.attempt > 1 or _has_acted(request.trail)) and bool(tools.specs()),
     )
     for given, problem in request.feedback:
         await conversation.say(f"You answered:\n{given or '(nothing)'}\n\nThat does not do: {problem}. Answer again.")
     loop = Loop(talker, tools, request, emit, most_turns=settings.turns, rounds=settings.schema_rounds)
     return await loop.run(conversation)
+
+
+def _has_acted(trail: Trail) -> bool:
+    """Whether another model, or a program, has begun with the task in this attempt."""
+    return any(turn.role != "user" for turn in trail.earlier)

@@ -16,6 +16,7 @@ from support.pawl import Done, Pawl
 from support.scripted_model import Asked, Call, Fails, Holds, Reply, Say
 
 from engine import conversations, history
+from engine.agents.conversation import GOES_ON
 from engine.journal.sqlite import SqliteJournal
 
 HEAD = "export const meta = { name: 'test', description: 'a test' }\n"
@@ -201,6 +202,24 @@ def test_tiers_come_from_the_config_and_fall_back(scene: Scene) -> None:
         ("chat", "gone"), ("messages", "small"), ("chat", "large"),
     ]  # fmt: skip
     assert "no such model" in json.dumps(scene.call(1))
+
+
+def test_a_model_that_takes_over_goes_on_where_the_other_one_failed(scene: Scene) -> None:
+    """What the first one did with its tools is done: the second is shown it, and does not begin again."""
+    scene.config('[models]\nlite = ["openai:first", "anthropic:second"]\n')
+
+    def answer(asked: Asked) -> Any:
+        if asked.model == "first" and asked.turn == 1:
+            return Fails(429, "You exceeded your current quota.", code="insufficient_quota")
+        if asked.turn == 0:
+            return Reply(Call("run_command", {"command": "echo done >> effects; echo well"}))
+        return f"found: {asked.messages[2].results[0].text}"
+
+    scene.answer = answer
+    assert scene.result("return await agent('Do it once.', {model: 'lite'})\n") == "found: well"
+    assert (scene.folder / "effects").read_text() == "done\n"
+    assert [(asked.model, asked.turn) for asked in scene.service.requests] == [("first", 0), ("first", 1), ("second", 1)]
+    assert GOES_ON in scene.service.requests[-1].text
 
 
 def test_a_tier_that_the_config_does_not_name_is_the_backends_own_model_and_is_told(scene: Scene) -> None:
