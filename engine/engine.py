@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -34,6 +35,7 @@ from engine.run import Ending
 from engine.settings import Settings
 from engine.setup import Checked, Effective
 from engine.telling import Masks
+from engine.trail import paid_in
 from engine.values import (
     NO_USAGE,
     CallKind,
@@ -42,6 +44,7 @@ from engine.values import (
     Record,
     RunInfo,
     RunStatus,
+    Usage,
     VersionInfo,
     check_run_id,
 )
@@ -223,7 +226,9 @@ class Engine:
             begin.engine_change = setup.engine_change(base.engine, checked.engine_info())
             if how.explain:
                 begin.before = await self.journal.calls(run_id, base.version)
-            begin.paid, begin.agents, begin.active_ms = info.paid, info.agents, info.active_ms
+            begin.cut_off = await self._cut_off(run_id, begin.records)
+            begin.paid = sum(begin.cut_off.values(), info.paid)
+            begin.agents, begin.active_ms = info.agents, info.active_ms
             return self._held(version.drive(begin, writer, backends, options=options, how=how))
         except BaseException:
             writer.forget()
@@ -388,6 +393,11 @@ class Engine:
                 )
             out += found
         return out
+
+    async def _cut_off(self, run_id: str, records: Sequence[Record]) -> dict[int, Usage]:
+        """What attempts cost whose calls were cut off before they settled: only their conversations tell (I6)."""
+        calls = [r.call for r in records if r.kind == CallKind.AGENT and r.attempts and r.settlement is None]
+        return {call: paid_in(await self.journal.turns(run_id, call)) for call in calls}
 
     async def _check_call(self, info: RunInfo, kind: str, call: int) -> None:
         rows = await self.journal.calls(info.run_id, info.versions)

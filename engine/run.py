@@ -35,6 +35,7 @@ from engine.replay import Batch, EndOfRecord, Execute, ReplayPlan, ResumePlan, R
 from engine.tally import Tally
 from engine.telling import Masks, Teller
 from engine.values import (
+    NO_USAGE,
     AgentDefinition,
     AttemptRow,
     CallKind,
@@ -105,6 +106,7 @@ class RunLoop:
         timers_wait: bool = True,
         can_wait_for_people: bool = False,
         explainer: Explainer | None = None,
+        cut_off: Mapping[int, Usage] | None = None,
         fault: FaultPoint = no_fault,
     ) -> None:
         """
@@ -114,6 +116,7 @@ class RunLoop:
             answers: hands a person's answer to the ask() call that waits; raises `PawlError` when it does not fit.
             can_wait_for_people: somebody may answer an ask() while this process waits.
             explainer: is told of each request, for `--explain`; None when nobody asked.
+            cut_off: what attempts of earlier versions cost, by call that is still open: paid, and in no settlement yet.
         """
         self._sandbox = sandbox
         self._script = script
@@ -129,6 +132,7 @@ class RunLoop:
         self._timers_wait = timers_wait
         self._can_wait_for_people = can_wait_for_people
         self._explainer = explainer
+        self._cut_off = dict(cut_off or {})
         self._fault = fault
         self._logical_ms = started_at
         self._next_call = next_call
@@ -532,6 +536,7 @@ class RunLoop:
             order = self._next_order
             self._next_order += 1
         self._last_settled_at = max(self._last_settled_at, self._clock.now_ms())
+        usage = done.usage + self._cut_off.pop(done.call, NO_USAGE)
         row = SettlementRow(
             done.call,
             order,
@@ -541,9 +546,9 @@ class RunLoop:
             error,
             done.backend,
             None if done.model is None else self.mask(done.model),  # as the service called itself
-            done.usage.input_tokens,
-            done.usage.output_tokens,
-            done.usage.cost_usd,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cost_usd,
             self._last_settled_at,
             written(meta),
         )

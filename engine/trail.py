@@ -18,7 +18,7 @@ from engine.executors import Job
 from engine.jsontext import kept, widened
 from engine.ports import Clock, Writer
 from engine.telling import Masks
-from engine.values import Json, Trail, TurnRow
+from engine.values import NO_USAGE, Json, Trail, TurnRow, Usage
 
 
 class Trails:
@@ -92,3 +92,9 @@ class _CallTrail:
         turn = TurnRow(self._call, self._attempt, self._seq, role, self._trails.now_ms(), text)
         await self._trails.write(turn, wait=wait)
         return masked
+
+
+def paid_in(turns: Sequence[TurnRow]) -> Usage:
+    """What the models' answers in a conversation cost, by what is on record of each."""
+    bodies = (orjson.loads(turn.body) for turn in turns if turn.role == "assistant")
+    return sum((Usage(**body["usage"]) for body in bodies if body.get("usage")), NO_USAGE)

@@ -76,6 +76,7 @@ class Beginning:
         definitions: what `agentType` may name.
         engine_change: what of engine and library is not as it was, for a warning.
         paid, agents, active_ms: what the earlier versions used of the caps.
+        cut_off: what of `paid` no settlement says, by call: attempts that were cut off, of calls that are still open.
     """
 
     run_id: str
@@ -92,6 +93,7 @@ class Beginning:
     foreign: list[Record] = field(default_factory=list)
     before: list[CallRow] = field(default_factory=list)
     paid: Usage = NO_USAGE
+    cut_off: Mapping[int, Usage] = field(default_factory=dict)
     agents: int = 0
     active_ms: int = 0
     clock: Clock = field(default_factory=SystemClock)
@@ -274,6 +276,7 @@ def make_loop(
         can_wait_for_people=can_wait,
         explainer=explainer,
         timers_wait=timers_wait,
+        cut_off=begin.cut_off,
         fault=begin.fault,
     )
 
