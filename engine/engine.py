@@ -302,7 +302,8 @@ class Engine:
                 run_id=run_id,
             )
         sent = await self.journal.send_control(run_id, kind, call, value)
-        if not await self.journal.is_driven(run_id):
+        # A driver that acts on it may be gone a moment later.
+        if not await self.journal.is_driven(run_id) and await self.journal.control_outcome(sent.control_id) is None:
             return f"Nobody drives run {run_id} now: `{kind}` takes effect when it is resumed."
         outcome = await self.journal.await_outcome(sent.control_id, timeout_s=CONTROL_WAIT_S)
         if outcome is None:
