@@ -86,6 +86,10 @@ class Scene:
         for name, turns in self.working.asked.items():
             # What a model said is on disk before it is acted on: no request shows less than one before it did.
             assert turns == sorted(turns), f"{name} was asked with {turns} answers: some were lost"
+        # I6: what was paid for before a crash counts after it; only what was on its way to each agent may be lost.
+        answers = json.loads(done.out)["run_usage"]["input_tokens"] / 7
+        asked = sum(map(len, self.working.asked.values()))
+        assert asked - len(AGENTS) * self.crashes <= answers <= asked
         for argument in (("verify",), ("replay", "r")):
             done = self.pawl(*argument)
             assert done.code == 0, done
