@@ -525,13 +525,14 @@ class Dispatcher:
             live.alarm = self._clock.call_later(pause, partial(self._back, live))
         else:
             tries = f" ({live.failures} attempts)" if live.failures > 1 else ""
-            self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{tries}")
+            patience = self._too_long(live, error) if error.retryable else ""
+            self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{tries}{patience}")
 
     def _pause_after(self, live: _Live, error: AgentError) -> float | None:
         """Seconds to wait before another attempt, or None when this was the last one."""
         live.failures += 1
         policy = live.executor.retry_policy(live.job)
-        if live.failures >= policy.attempts or self._is_too_long(live, error.retry_after_s):
+        if live.failures >= policy.attempts or self._too_long(live, error):
             return None
         if error.retry_after_s is not None:
             return error.retry_after_s
@@ -541,13 +542,8 @@ class Dispatcher:
         """A rate limit is not a failure (it costs no attempt of the policy), but patience ends: one time-out's worth of
         waiting. A single wait that the provider asks for is kept to, unless it is longer than people allow."""
         now = self._clock.monotonic()
-        if self._is_too_long(live, error.retry_after_s):
-            wait_s = error.retry_after_s or 0.0
-            reason = (
-                f"provider_failed: {error.message}; it asks for {_minutes(wait_s)} of patience, more than the "
-                "setting agents.longest_wait_minutes. Resume later, or set agents.wait_for_resets"
-            )
-            self._finish(live, Outcome.NULL, reason=reason)
+        if too_long := self._too_long(live, error):
+            self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{too_long}")
             return
         patience_s = live.executor.timeout_s(live.job)
         if patience_s is not None and live.limited_s >= patience_s:
@@ -562,9 +558,15 @@ class Dispatcher:
         self._tell_waiting(live, "rate limit", wait_s)
         self._enqueue(live)
 
-    def _is_too_long(self, live: _Live, wait_s: float | None) -> bool:
-        longest_s = live.executor.patience(live.job).wait_s
-        return wait_s is not None and longest_s is not None and wait_s > longest_s
+    def _too_long(self, live: _Live, error: AgentError) -> str:
+        """What is said when a provider asks for more patience than people allow; empty when it does not."""
+        wait_s, longest_s = error.retry_after_s, live.executor.patience(live.job).wait_s
+        if wait_s is None or longest_s is None or wait_s <= longest_s:
+            return ""
+        return (
+            f"; it asks for {_minutes(wait_s)} of patience, more than the setting agents.longest_wait_minutes. "
+            "Resume later, or set agents.wait_for_resets"
+        )
 
     def _tell_waiting(self, live: _Live, why: str, seconds: float) -> None:
         self._progress(live.job.call, {"waiting": why, "until": self._clock.now_ms() + round(seconds * 1000)})

@@ -205,20 +205,24 @@ class Loop:
         )
 
     def _refuse_cut_off(self, response: ModelResponse) -> None:
+        service, details = self._talker.service, response.provider_details or {}
+        refusal = details.get("refusal") or (details.get("finish_reason") == "refusal" and response.text)
+        if refusal:
+            raise AgentError(f"{service}: the model refused: {refusal}", code="provider_refusal")
         if response.finish_reason == "content_filter":
             raise AgentError(
-                f"{self._talker.service}: the model refused: its content filter stopped the answer",
-                code="provider_refusal",
+                f"{service}: the model refused: its content filter stopped the answer", code="provider_refusal"
             )
-        refusal = (response.provider_details or {}).get("refusal")
-        if refusal:
-            raise AgentError(f"{self._talker.service}: the model refused: {refusal}", code="provider_refusal")
-        if response.finish_reason == "length" and self._request.schema is not None:
+        if response.finish_reason != "length" or (self._request.schema is None and response.tool_calls):
+            return
+        if self._request.schema is not None:
             raise AgentError(
-                f"{self._talker.service}: the answer was cut off at the model's output limit",
+                f"{service}: the answer was cut off at the model's output limit",
                 code="provider_cut_off",
                 hint="Ask for less at once.",
             )
+        words = f"{service}: an answer was cut off at the model's output limit, and is delivered as far as it goes."
+        self._emit({"notice": words, "code": "cut_off"})
 
     # ── what it said ───────────────────────────────────────────────────────────────────────────────────────────────
 

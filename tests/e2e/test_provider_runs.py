@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.agents_service import ModelService
 from support.pawl import Done, Pawl
-from support.scripted_model import Asked, Call, Fails, Holds, Reply, Say
+from support.scripted_model import Asked, Call, Fails, Holds, Refuse, Reply, Say
 
 from engine import conversations, history
 from engine.agents.conversation import GOES_ON
@@ -218,7 +218,11 @@ def test_a_model_that_takes_over_goes_on_where_the_other_one_failed(scene: Scene
     scene.answer = answer
     assert scene.result("return await agent('Do it once.', {model: 'lite'})\n") == "found: well"
     assert (scene.folder / "effects").read_text() == "done\n"
-    assert [(asked.model, asked.turn) for asked in scene.service.requests] == [("first", 0), ("first", 1), ("second", 1)]
+    assert [(asked.model, asked.turn) for asked in scene.service.requests] == [
+        ("first", 0),
+        ("first", 1),
+        ("second", 1),
+    ]
     assert GOES_ON in scene.service.requests[-1].text
 
 
@@ -286,6 +290,26 @@ def test_I7_a_longer_wait_than_is_allowed_is_null_with_its_reason(scene: Scene) 
     )
     resumed = scene.pawl("resume", "r", "--json", "--quiet")
     assert resumed.json["result"] == "ok"
+
+
+def test_I7_the_same_of_a_service_that_is_down_for_long(scene: Scene) -> None:
+    scene.says(Fails(503, "maintenance", headers={"Retry-After": "86400"}))
+    assert scene.result("return await agent('x')\n") is None
+    assert scene.call()["reason"] == (
+        "provider_failed: openai: the service failed with 503: maintenance; it asks for 1440 minutes of patience, more "
+        "than the setting agents.longest_wait_minutes. Resume later, or set agents.wait_for_resets"
+    )
+
+
+@pytest.mark.parametrize("service", ["openai", "openai-responses", "anthropic"])
+def test_I7_a_model_that_declines_says_why_and_a_text_that_was_cut_off_is_told(scene: Scene, service: str) -> None:
+    scene.says(Reply(Refuse("I would rather not.")), Reply("half of an ans", finish="length"))
+    done = scene.run("return [await agent('x'), await agent('y')]\n", "--events", "-", backend=f"{service}:fake-1")
+    assert done.lines[-1]["result"]["result"] == [None, "half of an ans"]
+    assert scene.call()["reason"] == f"provider_failed: {service}: the model refused: I would rather not."
+    assert [line["text"] for line in done.lines if line.get("code") == "cut_off"] == [
+        f"{service}: an answer was cut off at the model's output limit, and is delivered as far as it goes."
+    ]
 
 
 # ── looking ────────────────────────────────────────────────────────────────────────────────────────────────────────────
