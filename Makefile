@@ -16,7 +16,8 @@ PIP    := -m pip install -qq --disable-pip-version-check
 ARGS   ?=
 
 # What the second engine has to pass as well: everything that runs scripts.
-NG_TESTS := tests/unit/sandbox tests/conformance tests/hostile tests/jail
+NG_TESTS := tests/unit/sandbox tests/conformance tests/jail tests/hostile/test_hostile_scripts.py \
+            tests/hostile/test_hostile_library.py
 
 .PHONY: run test test-ng check bench soak setup model coding-agents wheel clean help
 .DEFAULT_GOAL := help
@@ -28,7 +29,7 @@ run: model
 	@$(BIN)/pawl run repo-tour --backend local --allow files --yes $(ARGS)
 
 test: setup model
-	@$(BIN)/python -m pytest -q --require-model $(ARGS)
+	@$(BIN)/python -m pytest -q --require-model -n auto $(ARGS)
 
 test-ng: setup $(NG)/.stamp
 	@$(BIN)/python tests/support/same_tests.py $(BIN)/python $(NG)/bin/python $(wildcard $(NG_TESTS))

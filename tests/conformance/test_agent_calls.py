@@ -161,7 +161,7 @@ async def test_S26_a_backend_of_its_own(project: Project) -> None:
     assert value == 3
 
 
-@pytest.mark.parametrize("option", ["goal: 'done'", "check: 'true'", "candidates: 3", "tools: ['read']"])
+@pytest.mark.parametrize("option", ["goal: 'done'", "check: 'true'", "candidates: 3"])
 async def test_S26_what_this_version_lacks_is_refused_not_ignored(project: Project, option: str) -> None:
     found: Any = await project.value(CAUGHT + f"return await caught(() => agent('x', {{{option}}}))")
     assert found[1] == "unsupported_option"

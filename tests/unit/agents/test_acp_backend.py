@@ -51,7 +51,9 @@ class Planned:
         return AcpBackend(
             "planned",
             None,
-            settings=Settings(permissions=rules, programs={"planned": ProgramSettings(command, {"GIVEN": "$DEPLOY_TOKEN"})}),
+            settings=Settings(
+                permissions=rules, programs={"planned": ProgramSettings(command, {"GIVEN": "$DEPLOY_TOKEN"})}
+            ),
             environ=self.environ,
             clock=clock or SystemClock(),
             gate=lambda request, emit: Gate(
