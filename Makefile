@@ -83,7 +83,7 @@ $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 $(NG)/.stamp: pyproject.toml | $(VENV)/.stamp-venv
 	@echo "Making $(NG), with quickjs-ng"
 	@$(PYTHON) -m venv $(NG)
-	@$(NG)/bin/python $(PIP) --editable '.[dev]'
+	@$(NG)/bin/python $(PIP) --editable '.[providers,dev]'
 	@$(NG)/bin/python -m pip uninstall -qq --disable-pip-version-check --yes quickjs quickjs-ng
 	@$(NG)/bin/python $(PIP) 'quickjs-ng>=0.17'
 	@touch $@

@@ -12,7 +12,6 @@ from engine.effects.ask import Questions
 from engine.effects.check import Checks
 from engine.effects.files import Files
 from engine.effects.merge import Mergeable, Merges, nothing_merged
-from engine.errors import UsageError
 from engine.executors import Emit, HostEffect, Job
 from engine.ports import Clock
 from engine.values import CallKind, Json
@@ -22,16 +21,16 @@ __all__ = ["Checks", "Files", "Merges", "Questions", "Workspace", "host_effects"
 
 
 def host_effects(
-    workspace: Workspace, questions: Questions, clock: Clock, worktrees: Mergeable | None = None
+    workspace: Workspace, questions: Questions, clock: Clock, worktrees: Mergeable
 ) -> dict[CallKind, HostEffect]:
     """The executors of everything but agents. Keep `questions` to answer them.
 
     Args:
-        worktrees: of this version of the run; without them nothing can be merged.
+        worktrees: of this version of the run.
     """
     files = Files(workspace)
     return {
-        CallKind.MERGE: HostEffect(Merges(worktrees or _NoWorktrees()).run),
+        CallKind.MERGE: HostEffect(Merges(worktrees).run),
         CallKind.CHECK: HostEffect(Checks(workspace, clock).run),
         CallKind.ASK: HostEffect(questions.run, name="person"),
         CallKind.READ_FILE: HostEffect(files.read),
@@ -39,15 +38,6 @@ def host_effects(
         CallKind.GLOB: HostEffect(files.glob),
         CallKind.EXISTS: HostEffect(files.exists),
     }
-
-
-class _NoWorktrees:
-    async def merge(self, branch: str, message: str | None = None) -> dict[str, Json]:
-        raise UsageError(
-            f"mergeWorktree({branch!r}): this run has no worktrees",
-            code="unknown_worktree",
-            hint="Pass on the `worktree` of what agent() gave with isolation: 'worktree' and full: true.",
-        )
 
 
 def simulated_effects(workspace: Workspace, sample: Callable[[Json], Json]) -> dict[CallKind, HostEffect]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.repositories import CLEAN, Pen, Repository, worktrees
 
-from engine.effects import Merges, Questions, Workspace, host_effects, simulated_effects
+from engine.effects import Merges, Workspace, simulated_effects
 from engine.errors import UsageError
 from engine.executors import Job
 from engine.permissions import NotPermitted
@@ -409,12 +409,3 @@ async def test_S63_a_simulation_merges_nothing(tmp_path: Path) -> None:
     effect = simulated_effects(Workspace(tmp_path), lambda schema: None)[CallKind.MERGE]
     answer = await effect.run(Job(1, CallKind.MERGE, {"branch": "pawl/run/1"}, b""), 1, lambda body: None)
     assert answer.value == NOTHING
-
-
-async def test_a_run_without_worktrees_says_so(tmp_path: Path) -> None:
-    from engine.clock import SystemClock
-
-    clock = SystemClock()
-    effect = host_effects(Workspace(tmp_path), Questions(clock, lambda value, schema: None), clock)[CallKind.MERGE]
-    with pytest.raises(UsageError, match="this run has no worktrees"):
-        await effect.run(Job(1, CallKind.MERGE, {"branch": "pawl/run/1"}, b""), 1, lambda body: None)
