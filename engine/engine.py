@@ -29,7 +29,7 @@ from engine.handle import RunHandle
 from engine.identity import canonical
 from engine.options import UNSET, ResumeOptions, RunOptions, RunResult
 from engine.ports import Journal
-from engine.project import keep_out_of_git
+from engine.project import keep_out_of_git, project_root
 from engine.replay import ReplayPlan
 from engine.run import Ending
 from engine.settings import Settings
@@ -49,7 +49,7 @@ from engine.values import (
     check_run_id,
 )
 from engine.version import Beginning
-from engine.workflows import ScriptSource, project_root
+from engine.workflows import ScriptSource
 from engine.writers import NoWriter
 
 __all__ = ["Engine", "RunHandle", "ScriptSource", "project_root"]

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from engine.assets import workflows_dir
 from engine.errors import PawlError, UsageError
+from engine.project import repository_root
 from engine.script import MAX_SOURCE_BYTES, decode, too_long
 from engine.values import Json
 
@@ -77,15 +78,6 @@ class _Meta:
 
 _known: dict[tuple[str, int, int], _Meta] = {}
 """(path, modification time in ns, size) → what its meta said; a process looks at few files, and often at the same."""
-
-
-def project_root(start: Path | None = None) -> Path:
-    """The nearest folder at or above `start` (the current one) that holds `.pawl` or `.git`, else `start` itself."""
-    start = (start or Path.cwd()).absolute()
-    for folder in (start, *start.parents):
-        if (folder / ".pawl").is_dir() or (folder / ".git").exists():  # in a git worktree, .git is a file
-            return folder
-    return start
 
 
 def find(ref: str, project: Path, *, start: Path | None = None, max_bytes: int = MAX_SOURCE_BYTES) -> ScriptSource:
@@ -233,7 +225,7 @@ def _upwards(project: Path, start: Path) -> Iterator[Path]:
     start, project = start.absolute(), project.absolute()
     if not start.is_relative_to(project):
         start = project
-    top = next((folder for folder in (project, *project.parents) if (folder / ".git").exists()), project)
+    top = repository_root(project)
     for folder in (start, *start.parents):
         yield folder
         if folder == top:

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from engine.agents.definition_file import MAX_BYTES, NotUsable, read
 from engine.errors import UsageError
+from engine.project import repository_root
 from engine.values import AgentDefinition
 
 Origin: TypeAlias = Literal["project", "user", "built in"]
@@ -197,7 +198,7 @@ class Definitions(Mapping[str, AgentDefinition]):
         if self._project is None:
             return
         project = self._project.absolute()
-        top = next((above for above in (project, *project.parents) if (above / ".git").exists()), project)
+        top = repository_root(project)
         for above in (project, *project.parents):
             for name in PROJECT_FOLDERS:
                 yield _Folder(above / name, "project", top)

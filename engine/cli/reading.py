@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def project_of(shell: Shell) -> Path:
     """`--project`, else the nearest folder at or above the current one with `.pawl` or `.git`, else the current one."""
-    from engine.workflows import project_root
+    from engine.project import project_root
 
     return project_root(shell.project or Path.cwd())
 

@@ -12,6 +12,7 @@ from support.pawl import Pawl
 def pawl(tmp_path: Path) -> Pawl:
     found = Pawl(tmp_path / "project")
     (found.folder / ".git").mkdir()
+    (found.folder / ".git/HEAD").touch()
     return found
 
 

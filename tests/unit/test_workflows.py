@@ -10,7 +10,8 @@ import pytest
 from engine import workflows
 from engine.assets import stdlib_files, workflows_dir
 from engine.errors import ScriptError, UsageError
-from engine.workflows import find, list_workflows, project_root, resolve_child
+from engine.project import project_root
+from engine.workflows import find, list_workflows, resolve_child
 
 
 def script(name: str, description: str = "d") -> str:
@@ -23,6 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     root = tmp_path / "repo"
     (root / ".git").mkdir(parents=True)
+    (root / ".git/HEAD").touch()
     (root / "a" / "b").mkdir(parents=True)
     return root
 
@@ -42,7 +44,20 @@ def test_the_project_is_the_nearest_folder_with_a_mark(project: Path, tmp_path: 
     assert project_root(project / "a" / "b") == project
     (project / "a" / ".pawl").mkdir()
     assert project_root(project / "a" / "b") == project / "a"
-    assert project_root(tmp_path / "nowhere") == tmp_path / "nowhere" or (tmp_path.parent / ".git").exists()
+    assert project_root(tmp_path / "nowhere") == tmp_path / "nowhere"
+
+
+def test_an_empty_git_folder_is_no_mark(project: Path) -> None:
+    """Sandboxes of coding agents leave such folders, in /tmp for one."""
+    (project / "a" / ".git").mkdir()
+    assert project_root(project / "a" / "b") == project
+    put(project / "workflows", "one.js", script("one"))
+    assert found("one", project / "a", project / "a" / "b") == project / "workflows" / "one.js"
+
+
+def test_a_git_worktree_is_a_project(project: Path) -> None:
+    (project / "a" / ".git").write_text("gitdir: elsewhere\n")
+    assert project_root(project / "a" / "b") == project / "a"
 
 
 def test_a_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from engine.values import AgentDefinition
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "repo"
     (root / ".git").mkdir(parents=True)
+    (root / ".git/HEAD").touch()
     return root
 
 
