@@ -16,15 +16,11 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from glob import glob
 
 from engine.ports import Clock
 
 KEPT_BYTES = 1 << 20
 """Of each stream (S60). The rest is read and dropped, so that the command never blocks on a full pipe."""
-
-_ROUNDS = 20
-"""A killed process is marked until it is waited for; one that starts others all the time may win a round."""
 
 _LAST_OUTPUT_S = 2.0
 """How long output may still come when the group is dead: only a process that left the group can hold the pipe open."""
@@ -157,22 +153,3 @@ async def run_shell(
         stdout=protocol.streams[1].text(),
         stderr=protocol.streams[2].text(),
     )
-
-
-def kill_marked(variable: str, value: str) -> None:
-    """Kills every process that has this variable in its environment, in whatever session; again while some are found.
-
-    For what a command moved out of its group and did not mean to hide. Linux; elsewhere nothing is found.
-    """
-    wanted = f"{variable}={value}".encode()
-    for _ in range(_ROUNDS):
-        found = False
-        for path in glob("/proc/[0-9]*/environ"):
-            with suppress(OSError):  # gone by now, or another user's
-                with open(path, "rb") as file:
-                    is_marked = wanted in file.read().split(b"\0")
-                if is_marked:
-                    os.kill(int(path.split("/")[2]), signal.SIGKILL)
-                    found = True
-        if not found:
-            return

@@ -1,26 +1,21 @@
 """Starts a coding agent's program and talks with it over pipes; nothing of it outlives us, however we end.
 
 Like a command of `engine/processes.py` it gets a session of its own and, beside it, a guard that kills the group once
-we close a pipe or die. But these programs move what they start into sessions of their own (a shell tool does), where a
-group's signal does not reach. So all of them carry a mark in their environment, which is inherited and which nobody
-takes off by accident: on Linux whoever carries it is killed, by the guard when we are dead and by us when we are not.
-Elsewhere the group is what is killed.
+we close a pipe or die. What left the group carries a mark (`engine/marks.py`): that is killed as well, by the guard
+when we are dead and by us when we are not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 
-MARK = "PAWLED_BY"
-"""Not `PAWL_…`: those are settings."""
+from engine.marks import MARK, carriers, end_carriers, kill_carriers, new_mark
+from engine.threads import in_thread
 
 LINE_BYTES = 64 << 20
 """One line of output. A tool's result is part of a line; a longer one is dropped, not the conversation."""
@@ -28,10 +23,8 @@ _TAIL_BYTES = 16 << 10
 _READ_BYTES = 1 << 16
 _GRACE_S = 1
 """For a program that is stopped to save its session: what it writes late would be asked and paid for again."""
-_GONE_S = 5.0
-"""How long killed processes may take to go: longer only when the system itself hangs."""
-
-_LOOKS = 2 if sys.platform == "linux" else 0
+_LAST_WORDS_S = 5.0
+"""How long a killed program's standard error may stay open."""
 
 # $1: the guard's end of the pipe. $2: the mark. The rest: the command. The shell that runs this does not carry the
 # mark, so the guard does not kill itself before it is done; the program takes the shell's place, so its pid is `$$` and
@@ -94,7 +87,7 @@ class ChildProcess:
             ValueError: a NUL in the command.
         """
         loop = asyncio.get_running_loop()
-        mark = secrets.token_hex(16)
+        mark = new_mark()
         guard_end, our_end = os.pipe()
         try:
             transport, protocol = await loop.subprocess_exec(
@@ -164,12 +157,12 @@ class ChildProcess:
 
     async def error_text(self) -> str:
         """The end of what it wrote to standard error; call it when the program is gone."""
-        await asyncio.wait([self._watchers[0]], timeout=_GONE_S)
+        await asyncio.wait([self._watchers[0]], timeout=_LAST_WORDS_S)
         return self._tail.decode("utf-8", "replace").strip()
 
     def companions(self) -> int:
         """How many processes that it has started are alive; 0 where nobody can tell."""
-        return len(set(_carriers(self._mark)) - {self.pid})
+        return len(set(carriers(self._mark)) - {self.pid})
 
     def kill(self) -> None:
         """Kills the program and all that it has started, at once."""
@@ -181,15 +174,7 @@ class ChildProcess:
         if self._transport.get_returncode() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        self._kill_carriers()
-
-    def _kill_carriers(self) -> int:
-        """How many there were."""
-        carriers = _carriers(self._mark)
-        for pid in carriers:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        return len(carriers)
+        kill_carriers(self._mark)
 
     async def close(self) -> None:
         """Kills what is left and returns when it is gone."""
@@ -197,13 +182,7 @@ class ChildProcess:
         try:
             if not self._exited.done():
                 await asyncio.wait([self._exited])
-            loop = asyncio.get_running_loop()
-            until = loop.time() + _GONE_S
-            seen_none = 0
-            # Twice: a process that is just becoming another program shows no environment for a moment.
-            while seen_none < _LOOKS and loop.time() < until:
-                await asyncio.sleep(0.005)
-                seen_none = 0 if self._kill_carriers() else seen_none + 1
+            await in_thread(end_carriers, self._mark)
         finally:
             for watcher in self._watchers:
                 watcher.cancel()
@@ -229,16 +208,3 @@ class ChildProcess:
         while data := await self._stderr.read(_READ_BYTES):
             self._tail += data
             del self._tail[:-_TAIL_BYTES]
-
-
-def _carriers(mark: str) -> list[int]:
-    """Living processes that carry the mark. Without /proc: none are known."""
-    if sys.platform != "linux":
-        return []
-    wanted = f"{MARK}={mark}".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # gone by now, or another user's
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-    return found

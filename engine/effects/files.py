@@ -5,20 +5,18 @@ A thread cannot be stopped, so a withdrawn call waits for its thread: nothing go
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import secrets
 import stat
 import threading
-from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.effects.globbing import find
 from engine.errors import UsageError
 from engine.executors import Emit, Job
+from engine.threads import in_thread
 from engine.values import Json
 
 if TYPE_CHECKING:
@@ -44,22 +42,22 @@ class Files:
         Raises:
             UsageError: `outside_workspace`, `not_a_file`, `not_text`, `file_too_large`, `file_error`.
         """
-        return await _in_thread(self.read_text, job.content["path"])
+        return await in_thread(self.read_text, job.content["path"])
 
     async def write(self, job: Job, emit: Emit) -> Json:
         """Puts `text` at `path`, whole or not at all, and gives True. Folders are made, a file's mode is kept."""
-        await _in_thread(self.write_text, job.content["path"], job.content["text"])
+        await in_thread(self.write_text, job.content["path"], job.content["text"])
         return True
 
     async def exists(self, job: Job, emit: Emit) -> Json:
         """Whether a file or folder is at `path`."""
-        return await _in_thread(self.is_there, job.content["path"])
+        return await in_thread(self.is_there, job.content["path"])
 
     async def glob(self, job: Job, emit: Emit) -> Json:
         """The files that match `pattern`, sorted. See `engine/effects/globbing.py`."""
         withdrawn = threading.Event()
         try:
-            return await _in_thread(
+            return await in_thread(
                 find, self._workspace, job.content["pattern"], withdrawn.is_set, cancel=withdrawn.set
             )
         except OSError as error:
@@ -130,18 +128,6 @@ def _replace(folder_fd: int, name: str, data: bytes, path: str) -> None:
     except BaseException:
         with suppress(OSError):
             os.unlink(beside, dir_fd=folder_fd)
-        raise
-
-
-async def _in_thread(function: Callable[..., _T], *args: object, cancel: Callable[[], None] | None = None) -> _T:
-    future = asyncio.get_running_loop().run_in_executor(None, partial(function, *args))
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        if cancel is not None:
-            cancel()
-        await asyncio.wait([future])
-        future.exception()  # nobody wants to know any more
         raise
 
 

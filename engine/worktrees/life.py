@@ -16,6 +16,7 @@ import orjson
 from engine.errors import UsageError
 from engine.jsontext import kept
 from engine.ports import Clock, Writer
+from engine.threads import in_thread
 from engine.values import Json, WorktreeRow
 from engine.workspace import Workspace
 from engine.worktrees import making, merging, settling
@@ -70,23 +71,23 @@ class Worktrees:
             row = rows.get(call)
             if row is not None and row.state not in {"removed", "merged"}:
                 plan = _plan_of(row)
-                if await _in_thread(making.is_ready, repository, plan):
+                if await in_thread(making.is_ready, repository, plan):
                     if row.state != "made":
                         await self._write(call, "made", plan, named)
                     return self._folder(repository, plan, cwd)
-                if row.state == "made" and await _in_thread(repository.resolve, plan.ref) is None:
+                if row.state == "made" and await in_thread(repository.resolve, plan.ref) is None:
                     plan = await self._planned(repository, call)
             else:
                 plan = await self._planned(repository, call)
             # On record first: what a kill leaves half-made is then known to be ours.
             await self._write(call, "made", plan, named)
             try:
-                await _in_thread(_locked, repository, making.make, plan)
+                await in_thread(_locked, repository, making.make, plan)
             except BaseException:
                 await self._undo(repository, call, plan)
                 raise
         try:
-            await _in_thread(making.fill, repository, plan)
+            await in_thread(making.fill, repository, plan)
         except BaseException:
             await self._undo(repository, call, plan)
             raise
@@ -110,7 +111,7 @@ class Worktrees:
         body = orjson.loads(row.body)
         message = f"{self._name(row)}\n\nBy call {call} of Pawl's run {self._run_id}.\n"
         async with self._lock:
-            left = await _in_thread(_locked, repository, settling.settle, plan, message)
+            left = await in_thread(_locked, repository, settling.settle, plan, message)
             state = "removed" if left.tip is None else "kept"
             row = await self._write(call, state, plan, {**body, **left.to_json()})
         return self._told(repository, row)
@@ -135,11 +136,11 @@ class Worktrees:
                 merged = merging.Merged.of(row)
             else:
                 title = one_line(message or f"Merge {self._name(row)}")
-                merged = await _in_thread(_locked, repository, merging.merge, plan, title)
+                merged = await in_thread(_locked, repository, merging.merge, plan, title)
                 body = {**orjson.loads(row.body), **merged.to_json()}
                 await self._write(row.call, "merged" if merged.ok else "conflict", plan, body)
             if merged.ok:  # again when it was merged already: a kill may have come in between
-                await _in_thread(_locked, repository, merging.clear, plan)
+                await in_thread(_locked, repository, merging.clear, plan)
         return merged.to_json()
 
     @staticmethod
@@ -165,11 +166,11 @@ class Worktrees:
             return merging.NOTHING.to_json()
         if row.state == "merged":
             return merging.Merged.of(row).to_json()
-        repository = await _in_thread(Repository.of, project)
+        repository = await in_thread(Repository.of, project)
         title = one_line(message or f"Merge {Worktrees._name(row)}")
-        merged: merging.Merged = await _in_thread(_locked, repository, merging.merge, _plan_of(row), title)
+        merged: merging.Merged = await in_thread(_locked, repository, merging.merge, _plan_of(row), title)
         if merged.ok:
-            await _in_thread(_locked, repository, merging.clear, _plan_of(row))
+            await in_thread(_locked, repository, merging.clear, _plan_of(row))
         return merged.to_json()
 
     @staticmethod
@@ -180,8 +181,8 @@ class Worktrees:
             rows: `Journal.worktrees(run_id)`, read before the run is deleted.
         """
         plans = [_plan_of(row) for row in {(row.call, row.branch): row for row in rows}.values()]
-        repository = await _in_thread(Repository.of, project)
-        taken: list[str] = await _in_thread(_locked, repository, merging.forget, safe(run_id), plans)
+        repository = await in_thread(Repository.of, project)
+        taken: list[str] = await in_thread(_locked, repository, merging.forget, safe(run_id), plans)
         return taken
 
     async def _known(self) -> dict[int, WorktreeRow]:
@@ -193,18 +194,18 @@ class Worktrees:
 
     async def _found(self) -> Repository:
         if self._repository is None:
-            self._repository = await _in_thread(Repository.of, self._project)
+            self._repository = await in_thread(Repository.of, self._project)
         return self._repository
 
     async def _planned(self, repository: Repository, call: int) -> Plan:
         def plan() -> Plan:
             return making.plan(repository, self._run_id, call, takes_dirty=self._takes_dirty)
 
-        return await _in_thread(plan)
+        return await in_thread(plan)
 
     async def _undo(self, repository: Repository, call: int, plan: Plan) -> None:
         """It could not be made, or nobody wants it any more. What is still there is found by its row."""
-        await _in_thread(_locked, repository, merging.clear, plan)
+        await in_thread(_locked, repository, merging.clear, plan)
         await self._write(call, "removed", plan, {})
 
     async def _write(self, call: int, state: str, plan: Plan, body: dict[str, Json]) -> WorktreeRow:
@@ -251,13 +252,3 @@ def _plan_of(row: WorktreeRow) -> Plan:
 def _locked(repository: Repository, work: Callable[..., _T], *more: object) -> _T:
     with repository.lock() as git:
         return work(repository, git, *more)
-
-
-async def _in_thread(function: Callable[..., _T], *args: object) -> _T:
-    future = asyncio.get_running_loop().run_in_executor(None, function, *args)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        future.exception()  # nobody wants to know any more
-        raise

@@ -17,10 +17,10 @@ from support.trails import MemoryTrail
 
 from engine.agents.acp import AcpBackend
 from engine.agents.answer import ask_until_valid
-from engine.agents.child_process import MARK
 from engine.agents.policy import Gate, Policy
 from engine.clock import SystemClock
 from engine.errors import AgentError, UsageError
+from engine.marks import MARK
 from engine.settings import PermissionSettings, Settings
 from engine.values import AgentDefinition, AgentRequest
 

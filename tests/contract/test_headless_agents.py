@@ -15,10 +15,10 @@ from support.coding_agents import MODELS, agent_environment, find_program
 from support.scripted_model import Asked, Call, Fails, Reply, ScriptedModel, Stalls, Turn
 
 from engine.agents.answer import ask_until_valid
-from engine.agents.child_process import MARK
 from engine.agents.headless import PROGRAMS, HeadlessBackend
 from engine.clock import SystemClock
 from engine.errors import AgentError, UsageError
+from engine.marks import MARK
 from engine.settings import PermissionSettings, PriceSettings, ProgramSettings, Settings
 from engine.values import AgentDefinition, AgentRequest, TurnRow, Usage
 

@@ -12,8 +12,9 @@ from engine.agents.acp.permissions import ALLOW, REJECT, Permissions, Use, chose
 from engine.agents.acp.updates import Updates
 from engine.agents.headless.program import rows, table
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import in_thread, read_bytes, replace, text_of, way
+from engine.agents.tools.files import read_bytes, replace, text_of, way
 from engine.errors import PawlError
+from engine.threads import in_thread
 from engine.values import Json
 
 _CANCELLED: dict[str, Json] = {"outcome": {"outcome": "cancelled"}}

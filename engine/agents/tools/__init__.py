@@ -20,7 +20,6 @@ from engine.agents.tools.arguments import misfit
 from engine.agents.tools.edit_file import EditFile
 from engine.agents.tools.failed import ToolFailed
 from engine.agents.tools.fetch_url import FetchUrl
-from engine.agents.tools.files import in_thread
 from engine.agents.tools.grep import Grep
 from engine.agents.tools.list_files import ListFiles
 from engine.agents.tools.outputs import Outputs
@@ -31,6 +30,7 @@ from engine.agents.tools.write_file import WriteFile
 from engine.masking import Masker
 from engine.ports import Clock
 from engine.settings import SecretSettings, ToolSettings
+from engine.threads import in_thread
 from engine.values import Json
 from engine.workspace import Workspace
 

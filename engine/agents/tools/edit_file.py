@@ -11,8 +11,9 @@ import re
 from typing import ClassVar
 
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import in_thread, read_bytes, replace, text_of, way
+from engine.agents.tools.files import read_bytes, replace, text_of, way
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
+from engine.threads import in_thread
 
 _NEAR_LINES = 5000
 """Of a file, looked at for what may have been meant."""

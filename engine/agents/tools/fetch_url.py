@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import in_thread
 from engine.agents.tools.markup import text_of_html
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
+from engine.threads import in_thread
 
 if TYPE_CHECKING:
     import httpx

@@ -6,15 +6,13 @@ other: when a folder was swapped for a link in between, it leads somewhere else,
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TypeVar
 
 from engine.agents.tools.failed import ToolFailed
@@ -200,20 +198,3 @@ def told(path: str) -> Iterator[None]:
     except OSError as error:
         what = "is a folder" if error.errno == errno.EISDIR else (error.strerror or "cannot be used").lower()
         raise ToolFailed(f"{path}: {what}.") from None
-
-
-async def in_thread(function: Callable[..., _T], *args: object, cancel: Callable[[], None] | None = None) -> _T:
-    """A thread cannot be stopped, so a cancelled tool waits for it: nothing goes on behind the run's back.
-
-    Args:
-        cancel: asks the thread to end soon.
-    """
-    future = asyncio.get_running_loop().run_in_executor(None, partial(function, *args))
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        if cancel is not None:
-            cancel()
-        await asyncio.wait([future])
-        future.exception()  # nobody wants to know any more
-        raise

@@ -18,8 +18,9 @@ from engine.agents.matching import matches_path
 from engine.agents.policy import Verdict
 from engine.agents.tools import searching
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import FILE_BYTES, in_thread, is_folder, open_file, walk, way
+from engine.agents.tools.files import FILE_BYTES, is_folder, open_file, walk, way
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
+from engine.threads import in_thread
 from engine.values import Json
 
 TIME_S = 30.0

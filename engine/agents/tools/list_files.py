@@ -7,9 +7,10 @@ import re
 from typing import ClassVar
 
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import SKIPPED, entries, in_thread, told, way
+from engine.agents.tools.files import SKIPPED, entries, told, way
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
 from engine.effects.globbing import find
+from engine.threads import in_thread
 
 MOST = 2000
 """Names in one answer."""

@@ -6,9 +6,10 @@ import os
 from typing import ClassVar
 
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import FILE_BYTES, in_thread, open_file, text_of, way
+from engine.agents.tools.files import FILE_BYTES, open_file, text_of, way
 from engine.agents.tools.outputs import is_output
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
+from engine.threads import in_thread
 
 LINES = 2000
 """Without `limit`."""

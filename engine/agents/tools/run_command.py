@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import ClassVar
 
 from engine.agents.confinement import BUBBLEWRAP, NONE, confined, confinement_level
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import in_thread
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
-from engine.processes import Ended, kill_marked, run_shell
-
-MARK = "PAWLED_BY"
-"""Carried by all that a command starts, so that what leaves its group can still be found. Not `PAWL_…`: those are
-settings."""
+from engine.marks import MARK, end_carriers, new_mark
+from engine.processes import Ended, run_shell
+from engine.threads import in_thread
 
 LONGEST_S = 3600
 
@@ -61,7 +57,7 @@ class RunCommand:
                 "and this system has neither bubblewrap nor Landlock. Do without commands."
             )
         limits = confined(level, workspace=setting.workspace.root, scratch=setting.scratch(), environ=setting.environ)
-        mark = secrets.token_hex(16)
+        mark = new_mark()
         environment = {**setting.environ, "TMPDIR": limits.temporary, MARK: mark}
         if level != NONE:
             environment = {name: value for name, value in environment.items() if name not in _DOORS}
@@ -89,4 +85,4 @@ class RunCommand:
         finally:
             limits.settle()
             if level != BUBBLEWRAP:
-                await in_thread(kill_marked, MARK, mark)
+                await in_thread(end_carriers, mark)

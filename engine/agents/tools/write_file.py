@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from engine.agents.tools.failed import ToolFailed
-from engine.agents.tools.files import in_thread, replace, way
+from engine.agents.tools.files import replace, way
 from engine.agents.tools.tool import Args, Setting, ToolSpec, parameters
+from engine.threads import in_thread
 
 
 class WriteFile:
