@@ -80,7 +80,7 @@ class Workbench:
             gate=self.gate(request, emit),
             clock=self.clock,
             environ=self.environ,
-            secret_names=self.settings.secrets.environment,
+            secrets=self.settings.secrets,
             mcp=self._servers,
             overflow=self.outputs / request.run_id / str(request.call),
         )

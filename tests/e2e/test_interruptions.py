@@ -77,7 +77,7 @@ def test_twice_ends_at_once(pawl: Pawl, number: signal.Signals) -> None:
         process.send_signal(number)
         process.send_signal(number)
         done = pawl.ended(process)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # not the 600 s that the agent takes
         assert done.code == 5
         assert [line for line in done.err.splitlines() if line.endswith("pawl resume r")]
         family.must_be_gone()

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.agents.policy import Gate, Policy
 from engine.agents.tools import Toolbox
 from engine.clock import SystemClock
-from engine.settings import ToolSettings
+from engine.settings import SecretSettings, ToolSettings
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -40,7 +40,7 @@ def toolbox(
         gate=Gate(Policy(allow=allow, ask=ask, deny=deny, is_confined=is_confined), approve),
         clock=clock or SystemClock(),
         environ=environ if environ is not None else environment(),
-        secret_names=("*_API_KEY", "*_TOKEN"),
+        secrets=SecretSettings(environment=("*_API_KEY", "*_TOKEN"), patterns=("customer-[0-9]{6}",)),
         mcp=mcp,
         overflow=overflow or workspace.parent / f"{workspace.name}-outputs",
     )

@@ -49,7 +49,7 @@ class Toolbox:
     Args:
         workspace: absolute folder; no file tool leaves it.
         allowed: canonical names, with patterns or not; None is every tool.
-        environ: ours. Commands get it without `secret_names` (patterns) and their values.
+        environ: ours. Commands get it without the variables that `secrets` names and their values.
         mcp: the servers of the run.
         overflow: folder for what is cut from results; made when needed.
 
@@ -66,7 +66,7 @@ class Toolbox:
         gate: Gate,
         clock: Clock,
         environ: Mapping[str, str],
-        secret_names: tuple[str, ...],
+        secrets: SecretSettings,
         mcp: McpServers | None,
         overflow: Path,
     ) -> None:
@@ -77,13 +77,13 @@ class Toolbox:
         self.problems: dict[str, str] = {}
         self._scratch: str | None = None
         self._remove: Callable[[], object] | None = None
-        masker = Masker(SecretSettings(environment=secret_names), environ)
+        masker = Masker(secrets, environ)
         self._setting = Setting(
             workspace=Workspace(workspace),
             settings=settings,
             gate=gate,
             clock=clock,
-            environ=for_subagents(environ, secret_names),
+            environ=for_subagents(environ, secrets.environment),
             outputs=Outputs(
                 Path(overflow), limit=settings.output_characters, mask=lambda text: masker.mask_text(text)[0]
             ),

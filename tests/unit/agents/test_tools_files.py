@@ -254,12 +254,12 @@ async def test_a_rule_looks_at_where_a_path_leads(tmp_path):
 async def test_what_is_cut_can_be_read_and_holds_no_secret(tmp_path):
     environ = {**os.environ, "MY_API_KEY": "very-secret-value"}
     async with opened(tmp_path, settings=SMALL, environ=environ) as box:
-        command = "seq 1000; printf 'very-secret'; echo '-value'"
+        command = "seq 999; echo customer-123456; printf 'very-secret'; echo '-value'"
         text = (await box.run("run_command", {"command": command})).text
         assert len(text) < 1200
         assert 'characters cut; read_file with path "output:1" and offset' in text
         text = (await box.run("read_file", {"path": "output:1", "offset": 999})).text
-        assert text == "999\t999\n1000\t1000\n1001\t[secret:MY_API_KEY]"
+        assert text == "999\t999\n1000\t[secret:pattern]\n1001\t[secret:MY_API_KEY]"
         assert (await box.run("read_file", {"path": "output:2"})).text == (
             "There is no output:2: this task has 1 kept outputs."
         )
