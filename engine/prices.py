@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from engine.errors import UsageError
 from engine.limits import FIRST_CALL
 from engine.settings import PriceSettings
-from engine.values import Usage
+from engine.values import Json, Usage
 
 UNLISTED = ("sample", "local", "acp", "cli")
 """Backends whose models are on no list: free ones, and programs, which say themselves what they have spent."""
@@ -98,6 +98,16 @@ class Prices:
             "tokens), or cap tokens instead: --budget TOKENS.",
             model=shown,
         )
+
+
+def price_unknown(who: str, model: str | None) -> dict[str, Json]:
+    """What a run is told of a backend whose tokens have no price: it must not look free."""
+    of = model or f"the model of {who}"
+    return {
+        "notice": f"No price is known for {of}: its calls count as $0. Add to the config: "
+        f'[prices."{model or "MODEL"}"] with input = … and output = … (USD for a million tokens).',
+        "code": "price_unknown",
+    }
 
 
 def _split(backend: str, model: str | None) -> tuple[str | None, str]:

@@ -12,7 +12,7 @@ from engine.agents.conversation import Conversation
 from engine.agents.loop import Loop, NoTools, Talker, Tools
 from engine.agents.models import OpenModels
 from engine.executors import Emit
-from engine.prices import Prices
+from engine.prices import Prices, price_unknown
 from engine.settings import AgentSettings
 from engine.values import AgentAnswer, AgentRequest, Trail
 
@@ -110,13 +110,7 @@ class ProviderBackend:
             )
             if usd is not None:
                 return usd
-            emit(
-                {
-                    "notice": f"The price of {asked} is not known: its calls count as $0. "
-                    f'Set it in the config: [prices."{asked}"] input = …, output = … (USD for a million tokens).',
-                    "code": "price_unknown",
-                }
-            )
+            emit(price_unknown(self.name, asked))
             return None
 
         return cost

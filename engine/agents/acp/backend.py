@@ -14,6 +14,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.agents.acp.client import Client
@@ -29,8 +30,9 @@ from engine.agents.headless.fences import Fence
 from engine.errors import AgentError, UsageError
 from engine.executors import Emit
 from engine.ports import Clock
+from engine.prices import Prices, price_unknown
 from engine.settings import Settings
-from engine.values import AgentAnswer, AgentRequest, Json
+from engine.values import NO_USAGE, AgentAnswer, AgentRequest, Json, Usage
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,9 +106,19 @@ class AcpBackend:
             choices = Choices(agent, session, self.name, emit)
             await choices.set_mode(opening.mode, is_needed=opening.needs_mode)
             await choices.set_model(terms.model)
+            model = choices.model(terms.model)
             await choices.set_effort(request.effort)
             updates.is_heard = True
-            talk = Conversation(self._program, agent, session.id, client, updates, submit=submit, clock=self._clock)
+            talk = Conversation(
+                self._program,
+                agent,
+                session.id,
+                client,
+                updates,
+                submit=submit,
+                clock=self._clock,
+                price=partial(self._price, model),
+            )
             system = "" if opening.has_system else terms.system
             prompt = prompt_for(request, is_continued=session.is_continued, system=system)
             value = await talk.answer(request, prompt, emit)
@@ -114,7 +126,19 @@ class AcpBackend:
         emit({"usage": usage.to_json()})
         if not talk.is_paid_told:
             emit({"notice": f"{self.name} does not tell what its calls use: counted as nothing", "code": "no_usage"})
+        elif not talk.is_priced:
+            emit(price_unknown(self.name, model))
         return AgentAnswer(value, usage, model=terms.model, session=f"{self.name}/{session.id}")
+
+    def _price(self, model: str | None, tokens: Usage) -> float | None:
+        """A cap on money holds for an agent that tells tokens alone, too, where its model is known."""
+        if tokens == NO_USAGE:
+            return 0.0
+        if model is None:
+            return None
+        return Prices(self._settings.prices).cost_usd(
+            None, model, input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens
+        )
 
     async def close(self) -> None:
         """Nothing lives longer than its call."""

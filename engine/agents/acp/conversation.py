@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 from engine.agents.acp.client import Client
 from engine.agents.acp.connection import Agent, finished
@@ -49,6 +51,7 @@ class Conversation:
         *,
         submit: SubmitTool | None,
         clock: Clock,
+        price: Callable[[Usage], float | None],
     ) -> None:
         self.is_paid_told = False
         self._program = program
@@ -58,10 +61,20 @@ class Conversation:
         self._updates = updates
         self._submit = submit
         self._clock = clock
+        self._price = price
         self._tokens = Usage()
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether it is known what the tokens cost: by the agent's word, or else by a price."""
+        return self._cost_usd() is not None
+
     def paid(self) -> Usage:
-        return Usage(self._tokens.input_tokens, self._tokens.output_tokens, self._updates.cost_usd or 0.0)
+        return replace(self._tokens, cost_usd=self._cost_usd() or 0.0)
+
+    def _cost_usd(self) -> float | None:
+        told = self._updates.cost_usd
+        return self._price(self._tokens) if told is None else told
 
     async def answer(self, request: AgentRequest, prompt: str, emit: Emit) -> Json:
         """Raises `AgentError`, with what was paid until then in its fields."""

@@ -108,6 +108,13 @@ class Choices:
             hint="Name one that the program offers, or set it up in the program's own configuration.",
         )
 
+    def model(self, asked: str | None) -> str | None:
+        """The one that was asked for, else the one that the agent says it has; as price lists name it."""
+        current = table(self._session.offers.get("models")).get("currentModelId")
+        option = self._option("model")
+        told = asked or current or (option.get("currentValue") if option is not None else None)
+        return str(told).partition("[")[0] if told else None  # codex: `gpt-5[high]`
+
     async def set_effort(self, effort: str | None) -> None:
         """An effort that is not offered is left out, with a notice."""
         if effort is None or await self._choose("thought_level", effort):

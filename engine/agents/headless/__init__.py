@@ -253,7 +253,7 @@ class HeadlessBackend:
 
     def _price(self, stream: Stream, emit: Emit) -> None:
         """A cap on money holds for a program that tells tokens alone, too."""
-        from engine.prices import Prices
+        from engine.prices import Prices, price_unknown
 
         usage, model = stream.usage, stream.model or ""
         usd = Prices(self._settings.prices).cost_usd(
@@ -264,13 +264,7 @@ class HeadlessBackend:
             cache_read_tokens=stream.cached_tokens,
         )
         if usd is None:
-            emit(
-                {
-                    "notice": f"{self.name} does not tell what it costs, and no price is known for "
-                    f'{model or "its model"}: its calls count as free. Add [prices."{model or "MODEL"}"] to the config',
-                    "code": "price_unknown",
-                }
-            )
+            emit(price_unknown(self.name, model))
         else:
             stream.usage = replace(usage, cost_usd=usd)
 

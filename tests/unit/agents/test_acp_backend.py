@@ -19,7 +19,7 @@ from engine.agents.policy import Gate, Policy
 from engine.clock import SystemClock
 from engine.errors import AgentError, UsageError
 from engine.ports import Clock
-from engine.settings import PermissionSettings, ProgramSettings, Settings
+from engine.settings import PermissionSettings, PriceSettings, ProgramSettings, Settings
 from engine.values import AgentDefinition, AgentRequest
 
 AGENT = Path(__file__).parents[2] / "support/acp_agent.py"
@@ -39,6 +39,7 @@ class Planned:
         self.asked: list[tuple[str, str]] = []
         self.trail = MemoryTrail()
         self.environ = {"PATH": os.environ["PATH"]}
+        self.prices: dict[str, PriceSettings] = {}
 
     def backend(
         self, rules: PermissionSettings = NO_RULES, *, clock: Clock | None = None, has_person: bool = True
@@ -52,7 +53,9 @@ class Planned:
             "planned",
             None,
             settings=Settings(
-                permissions=rules, programs={"planned": ProgramSettings(command, {"GIVEN": "$DEPLOY_TOKEN"})}
+                permissions=rules,
+                programs={"planned": ProgramSettings(command, {"GIVEN": "$DEPLOY_TOKEN"})},
+                prices=self.prices,
             ),
             environ=self.environ,
             clock=clock or SystemClock(),
@@ -128,6 +131,21 @@ async def test_an_answer_and_what_is_on_record(tmp_path: Path) -> None:
     assert {"tool": "edit"} in planned.progress and {"tool": None} in planned.progress
     assert [one["tokens"] for one in planned.progress if "tokens" in one] == [1, 2, 3]
     assert planned.progress[-1] == {"usage": answer.usage.to_json()}
+
+
+async def test_tokens_without_a_cost_are_priced_or_said_to_have_no_price(tmp_path: Path) -> None:
+    usage = {"inputTokens": 1_000_000, "outputTokens": 100_000, "totalTokens": 1_100_000}
+    values = [{"name": "m-1", "value": "m-1[high]"}]
+    offers = {"configOptions": [{"id": "m", "name": "m", "category": "model", "type": "select", "options": values}]}
+    offers["configOptions"][0]["currentValue"] = "m-1[high]"
+    planned = Planned(tmp_path, [{"say": "Done."}], usage=usage, offers=offers)
+    planned.prices = {"m-1": PriceSettings(input=1.0, output=10.0)}
+    assert (await planned.ask(model="m-1[high]")).usage.cost_usd == 2.0
+    assert "price_unknown" not in planned.codes()
+    assert (await planned.ask()).usage.cost_usd == 2.0
+    planned.prices = {}
+    assert (await planned.ask()).usage.cost_usd == 0.0
+    assert planned.codes()[-1] == "price_unknown"
 
 
 async def test_what_is_asked_goes_through_the_policy(tmp_path: Path) -> None:
