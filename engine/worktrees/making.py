@@ -165,11 +165,14 @@ def snapshot(repository: Repository, head: str) -> str:
 
 @contextmanager
 def own_index(git_dir: Path) -> Iterator[Path]:
-    """A copy of an index: what was read of files already need not be read again."""
+    """A copy of an index: what was read of files already need not be read again.
+
+    Its time is copied, too: git looks into files that are as new as the index, and takes others by their time and size.
+    """
     with TemporaryDirectory(prefix="pawl-index-") as folder:
         copy = Path(folder) / "index"
         with suppress(FileNotFoundError):
-            shutil.copyfile(git_dir / "index", copy)
+            shutil.copy2(git_dir / "index", copy)
         yield copy
 
 

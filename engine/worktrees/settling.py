@@ -93,7 +93,7 @@ def _commit_files(repository: Repository, git: Git, plan: Plan, tip: str, messag
         if admin is not None:  # what people find there is the branch, with nothing left to commit
             there.text("symbolic-ref", "HEAD", plan.ref)
             beside = admin / "pawl-index"
-            shutil.copyfile(index, beside)
+            shutil.copy2(index, beside)
             os.replace(beside, admin / "index")
             with suppress(FileNotFoundError):
                 (admin / "index.lock").unlink()  # of a git of the subagent that was killed with it

@@ -313,6 +313,21 @@ async def test_variables_and_hooks_of_others_change_nothing(
     assert other.folder.joinpath("other.txt").exists()
 
 
+async def test_a_change_that_only_reading_the_file_shows_is_not_lost(repository: Repository) -> None:
+    """As many bytes, in the very moment in which git wrote the file and its index; and looked at later."""
+    repository.git("config", "core.trustctime", "false")
+    trees = worktrees(repository.folder, Pen())
+    folder = Path(await trees.enter(1))
+    (index,) = (repository.folder / ".git/worktrees").glob("*/index")
+    moment = (1_000_000_000_000_000_000,) * 2
+    os.utime(folder / "a.txt", ns=moment)
+    repository.git("update-index", "--refresh", at=folder)
+    (folder / "a.txt").write_text("x\n")
+    for path in (folder / "a.txt", index):
+        os.utime(path, ns=moment)
+    assert (await trees.leave(1))["files"] == ["a.txt"]
+
+
 async def test_without_an_identity_pawl_signs(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CLEAN:
         if "NAME" in name or "EMAIL" in name:
