@@ -385,6 +385,8 @@ def test_a_subagent_cannot_start_a_workflow(scene: Scene) -> None:
         return Reply(Call("run_command", {"command": command})) if asked.turn == 0 else asked.results[-1].text
 
     scene.answer = answer
+    # Without limits of the file system: they hide temporary folders, and in one of those this Pawl may be installed.
+    scene.config('[tools]\nconfine = "off"\n[permissions]\nallow = ["run_command"]\n')
     got = scene.result("return await agent('Run yourself.')\n")
     assert "subagent" in got
     assert "[exit code 2]" in got
