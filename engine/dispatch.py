@@ -36,21 +36,19 @@ Everything is plain objects: queued calls cost no task and no future, a running 
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import partial
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from engine.errors import AgentError, EngineBug, PawlError
 from engine.executors import Emit, Executor, HostEffect, Job
 from engine.jsontext import written
 from engine.limits import Budget
 from engine.ports import Alarm, Clock
-from engine.retrying import Pace, pause_s
+from engine.queueing import Queue
+from engine.retrying import pause_s
+from engine.underway import KEPT, Halt, Live, Settled
 from engine.values import NO_USAGE, AgentAnswer, AttemptRow, CallKind, Json, Outcome, Usage
 
 __all__ = ["Dispatcher", "Job", "Settled"]
@@ -61,128 +59,8 @@ _LONGEST_NAP_S = 60.0
 """A timer looks at the wall clock this often: a machine that was suspended must not sleep the same time again."""
 
 
-class Settled(NamedTuple):
-    """How a call ended. `value` is JSON text (UTF-8), empty when there is none; `error` is `PawlError.to_json()`.
-
-    Attributes:
-        usage: what all attempts of this version cost together.
-        meta: `attempts` (on record, over the life of the run), `duration_ms` (from submission), and, when there were
-            any, `retries` (why each earlier attempt did not do).
-    """
-
-    call: int
-    outcome: Outcome
-    value: bytes
-    reason: str | None
-    error: dict[str, Json] | None
-    backend: str | None
-    model: str | None
-    usage: Usage
-    meta: dict[str, Json]
-
-
-class _Halt(IntEnum):
-    """Why a running attempt was told to stop; a higher one overrules a lower one."""
-
-    STALL = 1
-    TIMEOUT = 2
-    RETRY = 3
-    LIMIT = 4
-    MINUTES = 5
-    SKIP = 6
-    INTERRUPT = 7
-    CANCEL = 8
-
-
 _SLICE = 256
 """Calls started or refused in one turn of the event loop: some milliseconds."""
-
-_KEPT = (_Halt.STALL, _Halt.TIMEOUT, _Halt.LIMIT, _Halt.MINUTES, _Halt.INTERRUPT)
-"""When an attempt answers although it was told to stop for one of these, the answer is kept: it has been paid for."""
-
-
-@dataclass(slots=True, eq=False)
-class _Live:
-    """A job that was submitted and is not settled: in a queue, in a pause, or in an attempt."""
-
-    job: Job
-    executor: Executor
-    backend: str
-    line: str  # whose rate limits count for it
-    place: int  # in the order of submission
-    submitted: float
-    attempt: int  # attempts on record; the current one's number while there is one
-    model: str | None = None  # as asked for: what reservations go by
-    answered_by: str | None = None
-    is_queued: bool = False
-    is_started: bool = False  # the current attempt is put on record, or runs
-    is_done: bool = False
-    has_reserved: bool = False
-    is_told: bool = False  # that it waits for room in the budget
-    task: asyncio.Task[AgentAnswer] | None = None
-    alarm: Alarm | None = None  # the attempt's time-out, a pause's end, or a timer
-    stall: Alarm | None = None  # looks whether the attempt has fallen silent
-    halt: _Halt | None = None
-    halt_reason: str = ""
-    refusal: PawlError | None = None  # the cap that it was stopped for
-    more: dict[str, Json] = field(default_factory=dict)  # what an attempt that failed left: its worktree
-    started: float = 0.0  # the current attempt
-    last_sign: float = 0.0  # of life: tells slow from hung
-    is_talking: bool = False  # in the middle of an answer: not before its first token, not in a tool
-    failures: int = 0
-    limited_s: float = 0.0  # waited for rate limits
-    usage: Usage = NO_USAGE  # of attempts that ended
-    so_far: Usage = NO_USAGE  # of the current attempt, as far as it told
-    retries: list[str] = field(default_factory=list)
-
-    @property
-    def is_agent(self) -> bool:
-        return self.job.kind is CallKind.AGENT
-
-    @property
-    def was_started(self) -> bool:
-        return self.attempt > self.job.attempts_before
-
-    @property
-    def mean_of(self) -> str:
-        """Whose mean usage says what to reserve."""
-        return self.model or self.backend
-
-    def silence(self) -> None:
-        if self.alarm is not None:
-            self.alarm.cancel()
-            self.alarm = None
-        if self.stall is not None:
-            self.stall.cancel()
-            self.stall = None
-
-
-class _Line:
-    """Agents waiting for one service and key. Those that have run before wait in front: they were submitted earlier."""
-
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
-        self._again: list[tuple[int, _Live]] = []
-        self._fresh: deque[_Live] = deque()
-
-    def add(self, live: _Live) -> None:
-        live.is_queued = True
-        if live.was_started:
-            heapq.heappush(self._again, (live.place, live))
-        else:
-            self._fresh.append(live)
-
-    def head(self) -> _Live | None:
-        """The next call. Withdrawn ones are only marked, and dropped here."""
-        while self._again:
-            if (live := self._again[0][1]).is_queued:
-                return live
-            heapq.heappop(self._again)
-        while self._fresh:
-            if (live := self._fresh[0]).is_queued:
-                return live
-            self._fresh.popleft()
-        return None
 
 
 class Dispatcher:
@@ -218,8 +96,8 @@ class Dispatcher:
         self._settled = settled
         self._progress = progress
         self._random = random or Random()
-        self._live: dict[int, _Live] = {}
-        self._lines: dict[str, _Line] = {}
+        self._queue = Queue(clock=clock, most=concurrency, random=self._random, wake=self._pump_soon)
+        self._live: dict[int, Live] = {}
         self._tasks: set[asyncio.Task[AgentAnswer]] = set()
         self._slots_taken = 0
         self._questions = 0
@@ -228,8 +106,6 @@ class Dispatcher:
         self._is_paused = False
         self._is_stopped = False
         self._cut_off: list[int] = []
-        self._pace_alarm: Alarm | None = None
-        self._pace_due = 0.0
         self._minutes_alarm: Alarm | None = None
         budget.driven.start()
 
@@ -240,7 +116,7 @@ class Dispatcher:
         if self._is_stopped or job.call in self._live:
             raise EngineBug(f"call {job.call} was submitted {'after stop()' if self._is_stopped else 'twice'}")
         executor = self._executors[job.kind]
-        live = _Live(job, executor, "", "", self._places, self._clock.monotonic(), job.attempts_before)
+        live = Live(job, executor, "", "", self._places, self._clock.monotonic(), job.attempts_before)
         self._places += 1
         self._live[job.call] = live
         self._questions += job.kind is CallKind.ASK
@@ -261,11 +137,11 @@ class Dispatcher:
 
     def cancel(self, call: int, reason: str) -> None:
         """Withdraws a call. It settles as cancelled, with the usage so far, once nothing of it is left."""
-        self._stop_call(call, _Halt.CANCEL, reason)
+        self._stop_call(call, Halt.CANCEL, reason)
 
     def skip(self, call: int) -> bool:
         """A person wants no answer from this call: it settles as null. False when it is not here (any more)."""
-        return self._stop_call(call, _Halt.SKIP, "skipped")
+        return self._stop_call(call, Halt.SKIP, "skipped")
 
     def retry(self, call: int) -> bool:
         """Abandons the current attempt, or the pause after it, and starts another. False when there is neither."""
@@ -273,7 +149,7 @@ class Dispatcher:
         if live is None or not live.was_started or live.is_queued:
             return False
         if live.task is not None:
-            return self._stop_call(call, _Halt.RETRY, "retried by a person")
+            return self._stop_call(call, Halt.RETRY, "retried by a person")
         if not live.is_started:
             live.silence()
             self._enqueue(live)
@@ -299,24 +175,21 @@ class Dispatcher:
         """
         self._is_stopped = True
         for call in list(self._live):
-            self._stop_call(call, _Halt.INTERRUPT, "interrupted")
+            self._stop_call(call, Halt.INTERRUPT, "interrupted")
         while self._tasks:
             await asyncio.wait(self._tasks)
             await asyncio.sleep(0)  # the done callbacks, which empty the set
         await asyncio.sleep(0)  # settlements that were put off to the next turn of the loop
-        for alarm in (self._pace_alarm, self._minutes_alarm):
-            if alarm is not None:
-                alarm.cancel()
+        self._queue.stop()
+        if self._minutes_alarm is not None:
+            self._minutes_alarm.cancel()
         self._budget.driven.stop()
         return sorted(self._cut_off)
 
     # The queue.
 
-    def _enqueue(self, live: _Live) -> None:
-        line = self._lines.get(live.line)
-        if line is None:
-            line = self._lines[live.line] = _Line(Pace(self._concurrency, self._random))
-        line.add(live)
+    def _enqueue(self, live: Live) -> None:
+        self._queue.add(live)
         self._pump_soon()
 
     def _pump_soon(self) -> None:
@@ -330,7 +203,7 @@ class Dispatcher:
         for _ in range(_SLICE):
             if self._is_paused or self._is_stopped:
                 return
-            live, is_ready = self._next()
+            live, is_ready = self._queue.next()
             if live is None:
                 return
             refusal = self._budget.refusal(is_counted=live.attempt > 0)
@@ -341,42 +214,11 @@ class Dispatcher:
             else:
                 live.is_queued = False
                 self._slots_taken += 1
-                self._lines[live.line].pace.running += 1
+                self._queue.pace(live).running += 1
                 self._start(live)
         self._pump_soon()
 
-    def _next(self) -> tuple[_Live | None, bool]:
-        """The first call whose backend has room, else the first of all; and whether its backend has room."""
-        now = self._clock.monotonic()
-        first: _Live | None = None
-        ready: _Live | None = None
-        for line in self._lines.values():
-            head = line.head()
-            if head is None:
-                continue
-            if first is None or head.place < first.place:
-                first = head
-            if line.pace.has_room(now):
-                if ready is None or head.place < ready.place:
-                    ready = head
-            elif line.pace.limited_until > now:
-                self._wake_at(line.pace.limited_until)
-        return (ready, True) if ready is not None else (first, False)
-
-    def _wake_at(self, due: float) -> None:
-        """Pumps again when the first of the rate limits passes."""
-        if self._pace_alarm is not None:
-            if self._pace_due <= due:
-                return
-            self._pace_alarm.cancel()
-        self._pace_due = due
-        self._pace_alarm = self._clock.call_later(due - self._clock.monotonic(), self._awake)
-
-    def _awake(self) -> None:
-        self._pace_alarm = None
-        self._pump_soon()
-
-    def _reserve(self, live: _Live) -> bool:
+    def _reserve(self, live: Live) -> bool:
         if not live.has_reserved:
             live.has_reserved = self._budget.reserve(live.job.call, live.mean_of, is_counted=live.attempt > 0)
             if not live.has_reserved and not live.is_told:
@@ -386,13 +228,13 @@ class Dispatcher:
 
     # One attempt.
 
-    def _start(self, live: _Live) -> None:
+    def _start(self, live: Live) -> None:
         live.attempt += 1
         live.is_started = True
         row = AttemptRow(live.job.call, live.attempt, live.backend, live.model, self._clock.now_ms())
         self._begin(row, partial(self._call, live))
 
-    def _call(self, live: _Live) -> None:
+    def _call(self, live: Live) -> None:
         """The attempt is on record: calls the backend, unless the call was withdrawn in the meantime."""
         if live.is_done:
             return
@@ -409,10 +251,10 @@ class Dispatcher:
         if timeout_s is not None:
             reason = f"timeout: no answer within {_minutes(timeout_s)}"
             live.alarm = self._clock.call_later(
-                timeout_s, partial(self._stop_call, live.job.call, _Halt.TIMEOUT, reason)
+                timeout_s, partial(self._stop_call, live.job.call, Halt.TIMEOUT, reason)
             )
 
-    def _emit(self, live: _Live, attempt: int, body: dict[str, Json]) -> None:
+    def _emit(self, live: Live, attempt: int, body: dict[str, Json]) -> None:
         if live.attempt != attempt or live.task is None:
             return  # a late word of an attempt that is over
         live.last_sign = self._clock.monotonic()
@@ -428,7 +270,7 @@ class Dispatcher:
             return
         self._progress(live.job.call, body)
 
-    def _hold_to_caps(self, live: _Live) -> None:
+    def _hold_to_caps(self, live: Live) -> None:
         """An agent is about to ask its model again: past a cap on tokens or money it may not (I6). What it has said so
         far is paid for and on record; it is stopped before it costs more."""
         if not live.has_reserved:
@@ -437,9 +279,9 @@ class Dispatcher:
         refusal = self._budget.overrun()
         if refusal is not None:
             live.refusal = refusal
-            self._stop_call(live.job.call, _Halt.LIMIT, refusal.message)
+            self._stop_call(live.job.call, Halt.LIMIT, refusal.message)
 
-    def _watch(self, live: _Live, body: dict[str, Json]) -> None:
+    def _watch(self, live: Live, body: dict[str, Json]) -> None:
         """Tells slow from hung: once an answer has begun, it may not fall silent. Nothing runs before the first token,
         during a tool call, or while the backend says that it waits."""
         live.is_talking = "tokens" in body and not body.get("waiting")
@@ -448,7 +290,7 @@ class Dispatcher:
             if stall_s is not None:
                 live.stall = self._clock.call_later(stall_s, partial(self._look_for_stall, live, live.attempt, stall_s))
 
-    def _look_for_stall(self, live: _Live, attempt: int, stall_s: float) -> None:
+    def _look_for_stall(self, live: Live, attempt: int, stall_s: float) -> None:
         live.stall = None
         if live.task is None or live.attempt != attempt or not live.is_talking:
             return
@@ -456,9 +298,9 @@ class Dispatcher:
         if left_s > 0:  # one alarm a stretch of silence, not one a token
             live.stall = self._clock.call_later(left_s, partial(self._look_for_stall, live, attempt, stall_s))
         else:
-            self._stop_call(live.job.call, _Halt.STALL, f"silent for {_minutes(stall_s)} in the middle of its answer")
+            self._stop_call(live.job.call, Halt.STALL, f"silent for {_minutes(stall_s)} in the middle of its answer")
 
-    def _ended(self, live: _Live, task: asyncio.Task[AgentAnswer]) -> None:
+    def _ended(self, live: Live, task: asyncio.Task[AgentAnswer]) -> None:
         """An attempt came to its end, whichever: books it and decides what becomes of the call."""
         self._tasks.discard(task)
         live.task = None
@@ -475,7 +317,7 @@ class Dispatcher:
         if live.is_agent:
             self._free_slot(live)
 
-        is_kept = answer is not None and live.halt in _KEPT
+        is_kept = answer is not None and live.halt in KEPT
         if live.halt is not None and not is_kept:
             self._halted(live)
         elif answer is not None:
@@ -484,7 +326,7 @@ class Dispatcher:
             assert error is not None
             self._failed(live, error)
 
-    def _book(self, live: _Live, answer: AgentAnswer | None, error: BaseException | None) -> None:
+    def _book(self, live: Live, answer: AgentAnswer | None, error: BaseException | None) -> None:
         usage = live.so_far
         if answer is not None:
             usage = answer.usage
@@ -497,18 +339,18 @@ class Dispatcher:
         if live.has_reserved:
             self._budget.spend(live.job.call, usage)
 
-    def _free_slot(self, live: _Live) -> None:
+    def _free_slot(self, live: Live) -> None:
         self._slots_taken -= 1
-        self._lines[live.line].pace.running -= 1
+        self._queue.pace(live).running -= 1
         self._pump_soon()
 
-    def _answered(self, live: _Live, answer: AgentAnswer) -> None:
+    def _answered(self, live: Live, answer: AgentAnswer) -> None:
         if live.is_agent:
-            self._lines[live.line].pace.passed()
+            self._queue.pace(live).passed()
         live.answered_by = answer.model
         self._finish(live, Outcome.OK, value=written(answer.value), more=answer.meta)
 
-    def _failed(self, live: _Live, error: BaseException) -> None:
+    def _failed(self, live: Live, error: BaseException) -> None:
         if not isinstance(error, AgentError):
             if not isinstance(error, PawlError):
                 error = _bug(live, error)
@@ -528,7 +370,7 @@ class Dispatcher:
             patience = self._too_long(live, error) if error.retryable else ""
             self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{tries}{patience}")
 
-    def _pause_after(self, live: _Live, error: AgentError) -> float | None:
+    def _pause_after(self, live: Live, error: AgentError) -> float | None:
         """Seconds to wait before another attempt, or None when this was the last one."""
         live.failures += 1
         policy = live.executor.retry_policy(live.job)
@@ -538,7 +380,7 @@ class Dispatcher:
             return error.retry_after_s
         return pause_s(policy.backoff_s, live.failures, self._random)
 
-    def _slow_down(self, live: _Live, error: AgentError) -> None:
+    def _slow_down(self, live: Live, error: AgentError) -> None:
         """A rate limit is not a failure (it costs no attempt of the policy), but patience ends: one time-out's worth of
         waiting. A single wait that the provider asks for is kept to, unless it is longer than people allow."""
         now = self._clock.monotonic()
@@ -550,7 +392,7 @@ class Dispatcher:
             reason = f"provider_failed: still rate limited after {_minutes(live.limited_s)} of waiting: {error.message}"
             self._finish(live, Outcome.NULL, reason=reason)
             return
-        pace = self._lines[live.line].pace
+        pace = self._queue.pace(live)
         pace.limited(started=live.started, now=now, retry_after_s=error.retry_after_s)
         wait_s = max(0.0, pace.limited_until - now)
         live.limited_s += wait_s
@@ -558,7 +400,7 @@ class Dispatcher:
         self._tell_waiting(live, "rate limit", wait_s)
         self._enqueue(live)
 
-    def _too_long(self, live: _Live, error: AgentError) -> str:
+    def _too_long(self, live: Live, error: AgentError) -> str:
         """What is said when a provider asks for more patience than people allow; empty when it does not."""
         wait_s, longest_s = error.retry_after_s, live.executor.patience(live.job).wait_s
         if wait_s is None or longest_s is None or wait_s <= longest_s:
@@ -568,16 +410,16 @@ class Dispatcher:
             "Resume later, or set agents.wait_for_resets"
         )
 
-    def _tell_waiting(self, live: _Live, why: str, seconds: float) -> None:
+    def _tell_waiting(self, live: Live, why: str, seconds: float) -> None:
         self._progress(live.job.call, {"waiting": why, "until": self._clock.now_ms() + round(seconds * 1000)})
 
-    def _back(self, live: _Live) -> None:
+    def _back(self, live: Live) -> None:
         live.alarm = None
         self._enqueue(live)
 
     # Ends.
 
-    def _stop_call(self, call: int, halt: _Halt, reason: str) -> bool:
+    def _stop_call(self, call: int, halt: Halt, reason: str) -> bool:
         """Stops what runs of a call; it ends when its task has. What does not run ends here."""
         live = self._live.get(call)
         if live is None:
@@ -595,33 +437,33 @@ class Dispatcher:
             live.task.cancel()
         return True
 
-    def _halted(self, live: _Live, *, is_soon: bool = False) -> None:
+    def _halted(self, live: Live, *, is_soon: bool = False) -> None:
         """Nothing of a halted call runs any more: gives it the end that the halt asked for."""
         halt, reason = live.halt, live.halt_reason
-        if halt is _Halt.STALL:
+        if halt is Halt.STALL:
             live.halt = None
             self._failed(live, AgentError(reason, code="stalled", retryable=True))
-        elif halt is _Halt.RETRY:
+        elif halt is Halt.RETRY:
             live.halt = None
             live.retries.append(reason)
             if live.is_agent:
                 self._enqueue(live)
             else:
                 self._start(live)
-        elif halt is _Halt.LIMIT:
+        elif halt is Halt.LIMIT:
             self._finish(live, Outcome.FAILED, error=live.refusal, is_soon=is_soon)
-        elif halt is _Halt.MINUTES:
+        elif halt is Halt.MINUTES:
             self._finish(live, Outcome.FAILED, error=self._budget.refusal(is_counted=True), is_soon=is_soon)
-        elif halt is _Halt.INTERRUPT:
+        elif halt is Halt.INTERRUPT:
             if live.was_started:
                 self._cut_off.append(live.job.call)
             self._close(live)
-        elif halt is _Halt.CANCEL:
+        elif halt is Halt.CANCEL:
             self._finish(live, Outcome.CANCELLED, reason=reason, is_soon=is_soon)
         else:
             self._finish(live, Outcome.NULL, reason=reason, is_soon=is_soon)
 
-    def _refuse(self, live: _Live, error: PawlError, *, is_soon: bool = False) -> None:
+    def _refuse(self, live: Live, error: PawlError, *, is_soon: bool = False) -> None:
         """Ends a call that may not start. One that had started in this version has failed; it was not refused."""
         if live.was_started:
             self._finish(live, Outcome.FAILED, error=error)
@@ -631,7 +473,7 @@ class Dispatcher:
 
     def _finish(
         self,
-        live: _Live,
+        live: Live,
         outcome: Outcome,
         *,
         value: bytes = b"",
@@ -669,7 +511,7 @@ class Dispatcher:
         else:
             self._settled(settled)
 
-    def _close(self, live: _Live) -> None:
+    def _close(self, live: Live) -> None:
         """Forgets a call; nothing of it may run any more."""
         live.is_done = True
         live.is_queued = False
@@ -684,10 +526,10 @@ class Dispatcher:
 
     # Time.
 
-    def _timer_left_s(self, live: _Live) -> float:
+    def _timer_left_s(self, live: Live) -> float:
         return max(0.0, ((live.job.due_ms or 0) - self._clock.now_ms()) / 1000)
 
-    def _nap(self, live: _Live, until: float, *, is_first: bool = False) -> None:
+    def _nap(self, live: Live, until: float, *, is_first: bool = False) -> None:
         """Waits for a timer by both clocks: it is due when the first says so. A machine may sleep through the one, and
         somebody may turn the other back."""
         left_s = min(self._timer_left_s(live), until - self._clock.monotonic())
@@ -717,7 +559,7 @@ class Dispatcher:
             self._watch_minutes()  # the stopwatch stood for a while
             return
         for live in [live for live in self._live.values() if live.is_agent and not live.is_queued]:
-            self._stop_call(live.job.call, _Halt.MINUTES, refusal.message)
+            self._stop_call(live.job.call, Halt.MINUTES, refusal.message)
         self._pump_soon()
 
 
@@ -725,7 +567,7 @@ async def _kept_here(job: Job, emit: Emit) -> Json:
     raise EngineBug(f"timer {job.call} was started as an attempt")
 
 
-def _bug(live: _Live, error: BaseException) -> EngineBug:
+def _bug(live: Live, error: BaseException) -> EngineBug:
     name = type(error).__name__
     return EngineBug(
         f"{live.job.kind} by {live.backend} broke: {name}: {error}",
