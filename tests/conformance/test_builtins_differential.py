@@ -200,6 +200,7 @@ fragments = st.sampled_from(
 ) | st.sampled_from([" ", "\t", "\n", "\u0000", "\ud800", "\u007f"])
 addresses = st.lists(fragments, max_size=9).map("".join)
 SPACE_BEFORE_QUERY = re.compile(r" [\t\n]*[?#]")
+TWO_DOTS = re.compile(r"(\.|%2e){2}", re.IGNORECASE)
 READ_URL = (
     "((u) => [u.href,u.origin,u.protocol,u.username,u.password,u.host,u.hostname,u.port,u.pathname,u.search,u.hash,"
     "[...u.searchParams]])"
@@ -210,12 +211,12 @@ def is_outside(*texts: str) -> bool:
     """Where the two differ on purpose.
 
     Hosts beyond ASCII are not supported, and whether a text is in the host is for the parser to say. A space before the
-    query of an opaque path is kept as %20 since 2025.
+    query of an opaque path is kept as %20 since 2025. Of `x://h/..` node 20 drops the slash, which the standard keeps.
     """
     return any(
         any(ord(letter) > 127 for letter in text.partition("?")[0].partition("#")[0]) or SPACE_BEFORE_QUERY.search(text)
         for text in texts
-    )
+    ) or (texts[-1].startswith("x:") and any(TWO_DOTS.search(text) for text in texts))
 
 
 @given(
@@ -239,7 +240,7 @@ BASES = st.sampled_from(
 def test_S09_relative_urls_agree_with_node(engines: Engines, address: str, base: str) -> None:
     # An opaque base takes nothing but a fragment; node 20 also takes much that ends in one.
     is_exception = base == "mailto:x" and "#" in address[1:]
-    if not is_exception and not is_outside(address):
+    if not is_exception and not is_outside(address, base):
         assert_same(engines, f"{READ_URL}(new URL({json.dumps(address)}, {json.dumps(base)}))")
 
 
