@@ -32,6 +32,7 @@ class OpenCall:
     hash: int
     identity: bytes
     attempts_before: int
+    goes_on_from: int | None
     is_reused: bool
     is_dispatched: bool = False
     is_started: bool = False
@@ -85,16 +86,17 @@ def _full(row: SettlementRow, value: bytes) -> bytes:
     """S26, `full: true`. `cached` is about the record, not about this delivery, so that a replay gives the same: an
     answer taken over from another run."""
     meta = orjson.loads(row.meta) if row.meta else {}
-    rest = orjson.dumps(
-        {
-            "reason": row.reason,
-            "usage": {"inputTokens": row.input_tokens, "outputTokens": row.output_tokens},
-            "costUsd": row.cost_usd,
-            "model": row.model,
-            "cached": bool(meta.get("taken_over")),
-            "worktree": meta.get("worktree"),
-        }
-    )
+    told = {
+        "reason": row.reason,
+        "usage": {"inputTokens": row.input_tokens, "outputTokens": row.output_tokens},
+        "costUsd": row.cost_usd,
+        "model": row.model,
+        "cached": bool(meta.get("taken_over")),
+        "worktree": meta.get("worktree"),
+    }
+    if "verdicts" in meta:
+        told["verdicts"] = meta["verdicts"]
+    rest = orjson.dumps(told)
     return b'{"value":' + value + b"," + rest[1:]
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine.history import Reading, parse_reference, parsed
 from engine.ports import Journal
+from engine.trail import whole
 from engine.values import Found, Json, TurnRow
 
 
@@ -45,10 +47,13 @@ async def search(journal: Journal, words: str, reference: str | None, *, limit: 
     return hits
 
 
-async def turns_of(journal: Journal, reading: Reading, number: int) -> list[TurnRow]:
+async def turns_of(journal: Journal, reading: Reading, number: int) -> Sequence[TurnRow]:
     """The conversation of call `number` of the version, over all its attempts."""
     record = next((row.call for row in reading.calls if row.number == number), None)
-    return [] if record is None else await journal.turns(reading.info.run_id, record)
+    if record is None:
+        return ()
+    recorded = partial(journal.turns, reading.info.run_id)
+    return await whole(await recorded(record), recorded)
 
 
 def transcript(turns: Sequence[TurnRow]) -> list[dict[str, Json]]:

@@ -10,6 +10,7 @@ How an attempt's end becomes the call's outcome:
 | an answer                                        | ok        | the value             |                      |
 | `AgentError`, code `empty`                       | null      | null                  | `empty: …`           |
 | `AgentError`, code `schema_invalid`              | failed    | that error            | its code and message |
+| `AgentError`, code `goal_…`, `judge_failed`      | failed    | that error            | its code and message |
 | `AgentError`, `retryable`, attempts left         | goes on   |                       | in `meta.retries`    |
 | `AgentError`, code `rate_limited`                | goes on   | (slower: see `Pace`)  | in `meta.retries`    |
 | silent in the middle of an answer (a stall)      | goes on   | (as if retryable)     | in `meta.retries`    |
@@ -58,6 +59,9 @@ Begin: TypeAlias = Callable[[AttemptRow, Callable[[], None]], None]
 _LONGEST_NAP_S = 60.0
 """A timer looks at the wall clock this often: a machine that was suspended must not sleep the same time again."""
 
+
+_FAIL = frozenset({"schema_invalid", "goal_not_met", "goal_impossible", "judge_failed"})
+"""What an agent's error throws: there was an answer, and it did not do. Null would hide that (S21, S70)."""
 
 _SLICE = 256
 """Calls started or refused in one turn of the event loop: some milliseconds."""
@@ -357,7 +361,7 @@ class Dispatcher:
             self._finish(live, Outcome.FAILED, error=error)
         elif error.code == "rate_limited" and live.is_agent:
             self._slow_down(live, error)
-        elif error.code == "schema_invalid":
+        elif error.code in _FAIL:
             self._finish(live, Outcome.FAILED, error=error)
         elif error.code in ("empty", "timeout"):
             self._finish(live, Outcome.NULL, reason=f"{error.code}: {error.message}")
@@ -368,7 +372,12 @@ class Dispatcher:
         else:
             tries = f" ({live.failures} attempts)" if live.failures > 1 else ""
             patience = self._too_long(live, error) if error.retryable else ""
-            self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{tries}{patience}")
+            self._finish(
+                live,
+                Outcome.NULL,
+                reason=f"provider_failed: {error.message}{tries}{patience}",
+                more={"failure": error.code},
+            )
 
     def _pause_after(self, live: Live, error: AgentError) -> float | None:
         """Seconds to wait before another attempt, or None when this was the last one."""
@@ -385,12 +394,13 @@ class Dispatcher:
         waiting. A single wait that the provider asks for is kept to, unless it is longer than people allow."""
         now = self._clock.monotonic()
         if too_long := self._too_long(live, error):
-            self._finish(live, Outcome.NULL, reason=f"provider_failed: {error.message}{too_long}")
+            reason = f"provider_failed: {error.message}{too_long}"
+            self._finish(live, Outcome.NULL, reason=reason, more={"failure": error.code})
             return
         patience_s = live.executor.timeout_s(live.job)
         if patience_s is not None and live.limited_s >= patience_s:
             reason = f"provider_failed: still rate limited after {_minutes(live.limited_s)} of waiting: {error.message}"
-            self._finish(live, Outcome.NULL, reason=reason)
+            self._finish(live, Outcome.NULL, reason=reason, more={"failure": error.code})
             return
         pace = self._queue.pace(live)
         pace.limited(started=live.started, now=now, retry_after_s=error.retry_after_s)
@@ -493,8 +503,7 @@ class Dispatcher:
         }
         if live.retries:
             meta["retries"] = live.retries
-        if more or live.more:
-            meta |= more or live.more
+        meta |= live.more | (more or {})
         settled = Settled(
             live.job.call,
             outcome,

@@ -27,6 +27,7 @@ class Job:
             `pattern` for files, `question`, `choices`, `schema`, `default`, `timeoutMinutes` for a person.
         phase: the group that the call belongs to.
         attempts_before: attempts that earlier versions of the run started and that are on record.
+        goes_on_from: an earlier call of the run that asked the same and was stopped short: its conversation goes on.
         session: the backend's handle of an interrupted conversation; kept up to date while attempts run.
         due_ms: when a timer is due, wall time.
     """
@@ -36,6 +37,7 @@ class Job:
     content: dict[str, Json]
     identity: bytes
     attempts_before: int = 0
+    goes_on_from: int | None = None
     label: str | None = None
     phase: str | None = None
     session: str | None = None

@@ -43,6 +43,7 @@ class Execute(NamedTuple):
         attempts_before: attempts made for this identity in the life of the run.
         reason: `new`, `unsettled`, `not_ok`, `rerun`, `prefix`, `history`, or `request`; what `--explain` prints.
         like: a record that the explanation compares with, or None.
+        goes_on_from: the number of a record of an agent that was stopped short: this one has its conversation.
     """
 
     open_call: int | None
@@ -50,6 +51,7 @@ class Execute(NamedTuple):
     hash: int
     reason: str
     like: Record | None
+    goes_on_from: int | None = None
 
 
 class EndOfRecord(Exception):
@@ -77,6 +79,34 @@ def is_reusable(settlement: SettlementRow | None, *, keep_failures: bool) -> boo
         return True
     code = (settlement.reason or "").split(":", 1)[0]
     return code in ("skipped", "bad_schema")
+
+
+STOPPED_SHORT = frozenset(
+    {
+        "rate_limited",
+        "provider_connection",
+        "provider_quota",
+        "provider_timeout",
+        "provider_unavailable",
+        "stalled",
+        "too_many_turns",
+    }
+)
+"""Failures that say nothing of the agent's work so far: it was stopped, it had not failed."""
+
+
+def stopped_short(record: Record) -> bool:
+    """Whether an agent was stopped in the middle of its work, by a cap, by time, or by its service. When it is asked
+    again, it need not begin at the beginning."""
+    settlement = record.settlement
+    if settlement is None or record.kind != "agent":
+        return False
+    code = (settlement.reason or "").split(":", 1)[0]
+    if settlement.outcome == Outcome.FAILED:
+        return code.startswith("limit_")
+    if settlement.outcome != Outcome.NULL:
+        return False
+    return code == "timeout" or orjson.loads(settlement.meta or b"{}").get("failure") in STOPPED_SHORT
 
 
 def generations(records: Iterable[Record]) -> dict[tuple[bytes, int], int]:
@@ -130,7 +160,8 @@ class ResumePlan:
         self._keep_failures = keep_failures
         self._known: dict[bytes, _Known] = {}
         self._by_key: dict[bytes, list[Record]] = defaultdict(list)
-        others = [record._replace(call=-record.call) for record in foreign]  # no number of ours is negative
+        # No number of ours is negative; what another run has tried counts for none of our caps.
+        others = [record._replace(call=-record.call, attempts=0) for record in foreign]
         for record in [*others, *records]:
             identity = call_identity(record.key, record.history, record.occurrence)
             before = self._known.get(identity)
@@ -139,7 +170,7 @@ class ResumePlan:
             else:
                 before.record = record
                 before.generation += 1
-                before.attempts += record.attempts
+                before.attempts = max(before.attempts, record.attempts)  # they are numbered over the life of the run
         reusable = []
         for known in self._known.values():
             if not known.record.retired and is_reusable(known.record.settlement, keep_failures=keep_failures):
@@ -222,7 +253,8 @@ class ResumePlan:
         if record.settlement is None and not record.retired and not rerun and record.call > 0:
             return Execute(record.call, known.attempts, record_hash(identity, known.generation), "unsettled", record)
         reason = "rerun" if rerun or record.retired else "prefix" if found is None else "not_ok"
-        return Execute(None, known.attempts, again, reason, record)
+        goes_on = reason == "not_ok" and record.call > 0 and stopped_short(record)
+        return Execute(None, known.attempts, again, reason, record, record.call if goes_on else None)
 
     def _nth_of_key(self, key: bytes) -> Record | None:
         """Policy `content`: the n-th request with a key takes the n-th record of that key."""

@@ -358,6 +358,7 @@ class RunLoop:
                 content=call.content,
                 identity=call.identity,
                 attempts_before=call.attempts_before,
+                goes_on_from=call.goes_on_from,
                 label=call.label,
                 phase=call.phase,
                 due_ms=due,
@@ -407,6 +408,10 @@ class RunLoop:
             hash=decision.hash,
             identity=b"" if isinstance(decision, Reuse) else call_identity(key, history, occurrence),
             attempts_before=decision.attempts_before if isinstance(decision, Execute) else 0,
+            # An agent in a worktree begins again: what it did is on the branch that was kept, not in its new worktree.
+            goes_on_from=decision.goes_on_from
+            if isinstance(decision, Execute) and "isolation" not in content
+            else None,
             is_reused=isinstance(decision, Reuse),
             settlement=decision.record.settlement if isinstance(decision, Reuse) else None,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 import orjson
 
@@ -19,6 +20,9 @@ from engine.jsontext import kept, widened
 from engine.ports import Clock, Writer
 from engine.telling import Masks
 from engine.values import NO_USAGE, Json, Trail, TurnRow, Usage
+
+Recorded: TypeAlias = Callable[[int], Awaitable[Sequence[TurnRow]]]
+"""Reads the turns of a call from the journal."""
 
 
 class Trails:
@@ -34,7 +38,7 @@ class Trails:
         writer: Writer,
         clock: Clock,
         masker: Masks,
-        recorded: Callable[[int], Awaitable[Sequence[TurnRow]]],
+        recorded: Recorded,
     ) -> None:
         self._writer = writer
         self._clock = clock
@@ -49,11 +53,19 @@ class Trails:
         """
         if goes_on:
             await self._writer.flush()
-        earlier = await self._recorded(job.call) if attempt > 1 or goes_on else ()
+        own = list(await self._recorded(job.call)) if attempt > 1 or goes_on else []
+        if not own and job.goes_on_from is not None:
+            own.append(await self._continued(job.call, attempt, job.goes_on_from))
+        earlier = await whole(own, self._recorded)
         for turn in earlier:
             if turn.role == "session":
                 job.session = orjson.loads(turn.body).get("session")
-        return _CallTrail(self, job.call, attempt, tuple(earlier))
+        return _CallTrail(self, job.call, attempt, earlier, last=len(own))
+
+    async def _continued(self, call: int, attempt: int, from_call: int) -> TurnRow:
+        turn = TurnRow(call, attempt, 1, "continued", self.now_ms(), kept({"call": from_call}))
+        await self.write(turn, wait=False)
+        return turn
 
     async def write(self, turn: TurnRow, *, wait: bool) -> None:
         if not wait:
@@ -74,12 +86,12 @@ class Trails:
 class _CallTrail:
     """See `engine.values.Trail`."""
 
-    def __init__(self, trails: Trails, call: int, attempt: int, earlier: Sequence[TurnRow]) -> None:
+    def __init__(self, trails: Trails, call: int, attempt: int, earlier: Sequence[TurnRow], *, last: int) -> None:
         self.earlier = earlier
         self._trails = trails
         self._call = call
         self._attempt = attempt
-        self._seq = len(earlier)
+        self._seq = last
 
     async def add(self, role: str, body: dict[str, Json], *, wait: bool = True) -> dict[str, Json]:
         masked = self._trails.masked(body)
@@ -94,7 +106,16 @@ class _CallTrail:
         return masked
 
 
+async def whole(turns: Sequence[TurnRow], recorded: Recorded) -> tuple[TurnRow, ...]:
+    """A conversation from the call where it began, when that was another: an agent that was stopped short goes on."""
+    parts = [turns]
+    while parts[0] and parts[0][0].role == "continued":
+        parts[0:1] = [await recorded(orjson.loads(parts[0][0].body)["call"]), parts[0][1:]]
+    return tuple(turn for part in parts for turn in part)
+
+
 def paid_in(turns: Sequence[TurnRow]) -> Usage:
-    """What the models' answers in a conversation cost, by what is on record of each."""
-    bodies = (orjson.loads(turn.body) for turn in turns if turn.role == "assistant")
+    """What the models' answers in a conversation cost, by what is on record of each; the judges' and those that were not
+    chosen, too."""
+    bodies = (orjson.loads(turn.body) for turn in turns if turn.role in ("assistant", "candidates", "judge"))
     return sum((Usage(**body["usage"]) for body in bodies if body.get("usage")), NO_USAGE)

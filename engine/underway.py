@@ -19,7 +19,7 @@ class Settled(NamedTuple):
     Attributes:
         usage: what all attempts of this version cost together.
         meta: `attempts` (on record, over the life of the run), `duration_ms` (from submission), and, when there were
-            any, `retries` (why each earlier attempt did not do).
+            any, `retries` (why each earlier attempt did not do); `failure`: the code of what ended a null.
     """
 
     call: int

@@ -267,6 +267,36 @@ def test_I6_an_agent_that_works_on_and_on_is_stopped_at_a_cap_on_tokens(scene: S
     assert len(scene.service.requests) == 8, "what was paid before the resume counts"
 
 
+def test_an_agent_that_a_cap_stopped_goes_on_when_the_cap_is_raised(scene: Scene) -> None:
+    """Twice: the third conversation holds the first two."""
+    scene.answer = lambda asked: "done" if asked.turn == 6 else Reply(Call("list_files", {}))
+    body = "return await agent('x')\n"
+    assert scene.run(body, "--budget", "20").json["error"]["code"] == "limit_tokens"
+    assert scene.pawl("resume", "r", "--json", "--quiet", "--budget", "40").json["error"]["code"] == "limit_tokens"
+    assert scene.pawl("resume", "r", "--json", "--quiet", "--budget", "400").json["result"] == "done"
+    assert len(scene.service.requests) == 7, "six calls of the tool and an answer: nothing was asked twice"
+    told = [turn["text"] for turn in scene.call()["transcript"] if turn["role"] == "user"]
+    assert [text.startswith("You were interrupted here") for text in told] == [False, True, True]
+    assert scene.call()["meta"]["attempts"] == 3
+
+
+def test_an_agent_whose_service_failed_goes_on_when_it_is_back(scene: Scene) -> None:
+    down = Fails(503, "down")
+    scene.says(Reply(Call("list_files", {})), down, down, Reply(Call("list_files", {})), "done")
+    assert scene.result("return await agent('x', {retry: {attempts: 2, backoffSeconds: 0}})\n") is None
+    assert scene.call()["meta"]["failure"] == "provider_unavailable"
+    assert scene.pawl("resume", "r", "--json", "--quiet").json["result"] == "done"
+    assert len(scene.service.requests) == 5
+    assert "You were interrupted here" in json.dumps(scene.service.requests[-1].raw)
+
+
+def test_an_agent_that_failed_by_itself_begins_again(scene: Scene) -> None:
+    scene.says(Reply(Call("list_files", {})), "", "", "done")
+    assert scene.result("return await agent('x')\n") is None
+    assert scene.pawl("resume", "r", "--json", "--quiet").json["result"] == "done"
+    assert "list_files" not in json.dumps(scene.service.requests[-1].raw["messages"])
+
+
 # ── waiting ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
