@@ -27,14 +27,18 @@ class NotPermitted(HostEffect):
         self._kind = kind
 
     def check(self, job: Job) -> None:
-        needed = self.NEEDS[self._kind]
-        raise UsageError(
-            f"{self._kind}() needs the permission '{needed}', which this run does not have.",
-            code="not_permitted",
-            hint=f"Run with --allow {needed}, or list it in meta.permissions and confirm it at the start.",
-            permission=needed,
-        )
+        raise not_permitted(f"{self._kind}()", self.NEEDS[self._kind])
 
     @staticmethod
     async def _never(job: Job, emit: object) -> Json:
         return AgentAnswer(None)
+
+
+def not_permitted(what: str, needed: str) -> UsageError:
+    """What a script is told that asks for something nobody allowed."""
+    return UsageError(
+        f"{what} needs the permission '{needed}', which this run does not have.",
+        code="not_permitted",
+        hint=f"Run with --allow {needed}, or list it in meta.permissions and confirm it at the start.",
+        permission=needed,
+    )

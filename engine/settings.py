@@ -68,6 +68,19 @@ class AgentSettings:
     """Whether the reset of a usage limit is waited for, however many hours away it is."""
     worktree_dirty: bool = False
     """Whether `isolation: 'worktree'` takes the uncommitted changes of the project along."""
+    judge_model: str | None = None
+    """Who judges goals (S70) and candidates (S71): a model, a reference or a name of `[models]`; None is the worker's
+    own backend and model. A small model of another family is cheap, and has other blind spots than the worker."""
+    goal_rounds: int = 12
+    """S70: verdicts that may be "not met" before the call throws."""
+    check_minutes: float = 10.0
+    """One run of the option `check`: what the script's `check()` has."""
+    candidates_quorum: float = 0.5
+    """S71: the share of the proposals that is enough once `candidates_wait_s` has passed: with half of them there is
+    something to choose from."""
+    candidates_wait_s: float = 30.0
+    """From the first proposal on. After as long again whatever is there is enough: one hung request must not hold up a
+    step that could go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ async def whole(turns: Sequence[TurnRow], recorded: Recorded) -> tuple[TurnRow, 
 
 
 def paid_in(turns: Sequence[TurnRow]) -> Usage:
-    """What the models' answers in a conversation cost, by what is on record of each; the judges' and those that were not
-    chosen, too."""
+    """What the models' answers in a conversation cost, by what is on record of each; the judges' and those that were
+    not chosen, too."""
     bodies = (orjson.loads(turn.body) for turn in turns if turn.role in ("assistant", "candidates", "judge"))
     return sum((Usage(**body["usage"]) for body in bodies if body.get("usage")), NO_USAGE)

@@ -6,7 +6,7 @@ Money is in US dollars, times are whole milliseconds since 1970 (UTC) unless a n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -124,10 +124,14 @@ class TurnRow(NamedTuple):
         attempt: of the call, over the life of the run.
         seq: place in the conversation of the call, from 1, over all its attempts.
         role: `user` (what it was asked, feedback and notes of ours included), `assistant` (what a model said),
-            `tool` (a tool's result), `session` (a backend's own handle of the conversation).
+            `tool` (a tool's result), `session` (a backend's own handle of the conversation), `continued` (the first
+            turn, where the call goes on from another: `call` names it), `check` (how the option `check` ended), `judge`
+            (a verdict on the goal), `candidates` (what was proposed for the step that comes next, and what was chosen).
         body: JSON text (UTF-8), masked. `text` is what people read and what a search finds; an `assistant` may have
             `calls` (`[{"id", "name", "args"}]`), `model`, `usage` and `native` (the message as its library needs it to
-            go on); a `tool` has `id`, `name`, `ok`; a `session` has `session`.
+            go on); a `tool` has `id`, `name`, `ok`; a `session` has `session`; a `check` has `command`, `exit_code`,
+            `ok`; a `judge` has `judge`, `model`, `usage` and `verdict`, or `said` when that did not count; `candidates`
+            have `proposals`, `chosen`, `reason`, and as `usage` all that the step cost beside the one that was chosen.
     """
 
     call: int
@@ -171,6 +175,52 @@ NO_TRAIL: Trail = NoTrail()
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a judge said.
+
+    Attributes:
+        value: the object, which fits the schema that was asked for.
+        shown: the question as the judge got it.
+        judge: who it was, for people: `openai:gpt-5-mini`.
+    """
+
+    value: dict[str, Json]
+    shown: str
+    judge: str
+    model: str | None = None
+    usage: Usage = NO_USAGE
+
+
+class Judge(Protocol):
+    """A model that gives a second opinion, in a conversation of its own.
+
+    Attributes:
+        is_made_up: nobody judges: `sample`.
+    """
+
+    @property
+    def is_made_up(self) -> bool: ...
+
+    async def ask(
+        self,
+        question: Callable[[int], str],
+        schema: dict[str, Json],
+        emit: Callable[[dict[str, Json]], None],
+        *,
+        feedback: tuple[tuple[str, str], ...] = (),
+    ) -> Opinion:
+        """
+        Args:
+            question: gives the question in at most so many characters.
+            feedback: former answers to this question, and why they did not do.
+
+        Raises:
+            AgentError: `judge_failed`; `fields["usage"]` is what was paid all the same.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class AgentRequest:
     """One attempt at one `agent()` call, as a backend gets it. Everything in it is masked already.
 
@@ -187,6 +237,8 @@ class AgentRequest:
             backend has. An empty tuple: none.
         is_named_tools: the tools were asked for by name: a backend without them refuses the call.
         trail: where the conversation is kept.
+        candidates: proposals for each step (S71); above 1 only for backends that can draw several.
+        judge: chooses among them.
     """
 
     run_id: str
@@ -205,6 +257,8 @@ class AgentRequest:
     tools: tuple[str, ...] | None = None
     is_named_tools: bool = False
     trail: Trail = NO_TRAIL
+    candidates: int = 1
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +266,8 @@ class AgentAnswer:
     """What a backend returns: `value` is the text, or the object when the request had a schema (not validated yet).
 
     Attributes:
-        meta: what else is worth keeping of it, into the settlement's `meta`: `worktree`, `fell_back`, `notices`.
+        meta: what else is worth keeping of it, into the settlement's `meta`: `worktree`, `fell_back`, `notices`,
+            `verdicts`.
     """
 
     value: Json

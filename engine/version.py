@@ -18,11 +18,12 @@ import orjson
 
 from engine import setup
 from engine.agents.executor import Agents
+from engine.agents.goals import RunCheck
 from engine.agents.simulated import OnlySample
 from engine.clock import SystemClock
 from engine.diagnostics import lines_of
 from engine.dispatch import Dispatcher
-from engine.effects import Questions, Workspace, host_effects, simulated_effects
+from engine.effects import Questions, Workspace, checked, host_effects, passed, simulated_effects
 from engine.errors import LimitReached, PawlError, ScriptError
 from engine.events import Event, RunEnded, RunStarted
 from engine.executors import Emit, Executor
@@ -327,8 +328,22 @@ def _executors(
         trails=_trails(begin, writer),
         require_price=None if simulate or begin.effective.cost_usd is None else backends.prices.require,
         worktrees=None if simulate else worktrees,
+        run_check=_run_check(begin, simulate=simulate),
+        masked=lambda value: begin.masker.mask_json(value)[0],
+        clock=begin.clock,
     )
     return out
+
+
+def _run_check(begin: Beginning, *, simulate: bool) -> RunCheck | None:
+    """How the option `check` of agent() is carried out: as check() is (S63, S70)."""
+
+    async def run(command: str, folder: str) -> dict[str, Json]:
+        if simulate:
+            return passed()
+        return await checked(command, cwd=folder, minutes=begin.settings.agents.check_minutes, clock=begin.clock)
+
+    return run if simulate or NotPermitted.NEEDS[CallKind.CHECK] in begin.effective.allow else None
 
 
 def _trails(begin: Beginning, writer: Writer) -> Trails:

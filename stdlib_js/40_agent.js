@@ -37,7 +37,7 @@
     cache: oneOf("reuse", "rerun"),
     goal: { fits: text, expected: "a condition in words" },
     check: { fits: text, expected: "a shell command" },
-    candidates: { fits: whole(1), expected: "a whole number from 1" },
+    candidates: { fits: (v) => whole(1)(v) && v <= 16, expected: "a whole number from 1 to 16" },
     full: { fits: (v) => typeof v === "boolean", expected: "true or false", own: true },
   };
   for (const name of ownKeys(OPTIONS)) setPrototypeOf(OPTIONS[name], null);

@@ -18,6 +18,9 @@ from engine.values import Json, Trail, TurnRow
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
 
+SUBMIT = "submit_answer"
+"""The tool whose arguments are a structured answer."""
+
 HALF_DONE = (
     "This call was interrupted before its result was recorded: it may have been done in whole, in part or not at all. "
     "Look before you do it again."
@@ -40,6 +43,7 @@ class Conversation:
         self.messages: list[ModelMessage] = []
         self.is_continued = False
         self.unread: ModelResponse | None = None  # an answer on record that nobody has looked at yet
+        self._has_submitted = False
 
     @classmethod
     async def open(cls, trail: Trail, prompt: str, *, system: str, is_again: bool) -> Conversation:
@@ -66,6 +70,7 @@ class Conversation:
         """Tells the model something: its task, feedback, a note."""
         from pydantic_ai.messages import ModelRequest, UserPromptPart
 
+        self.unread = None  # it was looked at: this is what came of it
         body = await self._trail.add("user", {"text": text}, wait=False)
         part = UserPromptPart(content=str(body["text"]))
         last = self.messages[-1] if self.messages else None
@@ -73,6 +78,10 @@ class Conversation:
             last.parts = [*last.parts, part]
         else:
             self.messages.append(ModelRequest(parts=[part], instructions=self._instructions()))
+
+    async def note(self, role: str, body: dict[str, Json]) -> None:
+        """Puts something on record that the model is not shown."""
+        await self._trail.add(role, body, wait=False)
 
     async def heard(self, response: ModelResponse, usage: dict[str, Json]) -> None:
         """Puts on record what a model said, before anything that it asks for is done."""
@@ -138,6 +147,7 @@ class Conversation:
             body = orjson.loads(turn.body)
             if turn.role == "assistant":
                 self.messages.append(_revived(body["native"]))
+                self._has_submitted = False
                 continue
             if turn.role == "user":
                 part: Any = UserPromptPart(content=body["text"])
@@ -145,16 +155,19 @@ class Conversation:
                 part = ToolReturnPart(tool_name=body["name"], content=body["text"], tool_call_id=body["id"])
             else:
                 continue
+            self._has_submitted = turn.role == "tool" and body["name"] == SUBMIT and bool(body["ok"])
             if self.messages and isinstance(last := self.messages[-1], ModelRequest):
                 last.parts = [*last.parts, part]
             else:
                 self.messages.append(ModelRequest(parts=[part], instructions=system or None))
 
     def _answer_on_record(self) -> ModelResponse | None:
-        """The text with which the conversation ends, when it came to that: the interruption was after it."""
+        """The text, or the accepted object, with which the conversation ends: the interruption was after it."""
         from pydantic_ai.messages import ModelResponse
 
-        last = self.messages[-1]
+        last = self.messages[-2 if self._has_submitted else -1]
+        if self._has_submitted:
+            return last if isinstance(last, ModelResponse) else None
         return last if isinstance(last, ModelResponse) and not last.tool_calls and (last.text or "").strip() else None
 
     async def _close_open_calls(self) -> None:

@@ -6,21 +6,24 @@ be checked before anything is spent. Owns nothing: conversations are kept by the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from engine.agents.answer import adding
+from engine.agents.goals import Goal, RunCheck
+from engine.agents.judging import Ask, Bench, Seat
+from engine.agents.seating import Seating
+from engine.clock import SystemClock
 from engine.errors import AgentError, PawlError, UsageError
 from engine.executors import Emit, Job, Patience
+from engine.permissions import not_permitted
+from engine.ports import Clock
 from engine.retrying import RetryPolicy
 from engine.routing import Route, Routes, routes
 from engine.settings import AgentSettings
 from engine.values import NO_TRAIL, NO_USAGE, AgentAnswer, AgentDefinition, AgentRequest, Json, Trail, Usage
 from engine.workspace import Workspace
-
-NOT_YET = ("goal", "check", "candidates")
-"""Options of S70 and S71. Refused, for a call that ignored them would look like success."""
 
 FALLS_BACK = frozenset(
     {
@@ -36,9 +39,6 @@ FALLS_BACK = frozenset(
     }
 )
 """Failures of a service, not of the task: the next model of a list is asked."""
-
-Ask: TypeAlias = Callable[[AgentRequest, Emit], Awaitable[AgentAnswer]]
-"""Asks one backend until the answer fits the request or the rounds are used up (`engine/agents/answer.py`)."""
 
 
 class Finder(Protocol):
@@ -62,6 +62,10 @@ class Finder(Protocol):
 
     def acts(self, spec: str) -> bool:
         """Whether its agents can change anything: one that only answers needs no worktree."""
+        ...
+
+    def draws(self, spec: str) -> bool:
+        """Whether a step of its agents can be drawn several times before anything is done (S71)."""
         ...
 
 
@@ -93,6 +97,8 @@ class Agents:
         trails: keep the conversations; None keeps none.
         worktrees: for `isolation: 'worktree'`.
         require_price: raises for a model whose price nobody knows, in a run with a cap on money.
+        run_check: runs the command of the option `check`; None when the run has no permission for it (S63).
+        masked: takes secrets out of what a judge is shown.
     """
 
     run_id: str
@@ -109,6 +115,9 @@ class Agents:
     trails: Trails | None = None
     worktrees: Worktrees | None = None
     require_price: Callable[[str, str | None], None] | None = None
+    run_check: RunCheck | None = None
+    masked: Callable[[Json], Json] = lambda value: value
+    clock: Clock = field(default_factory=SystemClock)
 
     # ── what the dispatcher asks ───────────────────────────────────────────────────────────────────────────────────
 
@@ -122,21 +131,20 @@ class Agents:
         return self.finder.line(self.backend(job))
 
     def check(self, job: Job) -> None:
-        """Raises for what cannot work, before anything is spent: an option of a later version, an unknown `agentType`,
-        backend, tool or folder (S24, S26), a schema that nothing can satisfy (S22)."""
-        for name in NOT_YET:
-            if name in job.content:
-                raise UsageError(
-                    f"agent() option '{name}' is not in this version of Pawl.",
-                    code="unsupported_option",
-                    hint="Leave it out; what it would promise cannot be kept yet.",
-                )
+        """Raises for what cannot work, before anything is spent: an unknown `agentType`, backend, tool or folder (S24,
+        S26), a schema that nothing can satisfy (S22), a check that nobody permitted (S63), a judge that is not here."""
         self._definition(job)
         self._folder(job, self.workspace)
+        if "check" in job.content and self.run_check is None:
+            raise not_permitted("The option check of agent()", "check")
         for way in self._usable(self._routes(job)):
             self._tools(job, way)
             if self.require_price is not None:
                 self.require_price(way.backend, way.model)
+            if _candidates(job) > 1 and not self.finder.draws(way.backend):
+                raise _cannot_draw(way.backend)
+            if _needs_judge(job):
+                self._seats(way)
         if (schema := job.content.get("schema")) is not None:
             self.check_schema(schema)
 
@@ -169,7 +177,7 @@ class Agents:
             except PawlError as problem:
                 raise error from problem
             if isinstance(error, AgentError):
-                error.fields["meta"] = _of_worktree(left)
+                error.fields["meta"] = {**error.fields.get("meta", {}), **_of_worktree(left)}
             raise
         return replace(answer, meta={**answer.meta, **_of_worktree(await self.worktrees.leave(job.call))})
 
@@ -194,7 +202,7 @@ class Agents:
         for at, way in enumerate(ways):
             request = self.request(job, attempt, way, trail=trail, root=root)
             try:
-                answer = await self.finder.find(way.backend)(request, adding(paid, emit))
+                answer = await self._answer(job, attempt, way, request, adding(paid, emit))
             except AgentError as error:
                 spent = paid + Usage(**error.fields.get("usage", {}))
                 if at + 1 == len(ways) or error.code not in FALLS_BACK:
@@ -212,6 +220,34 @@ class Agents:
                 meta["fell_back"] = fell_back
             return replace(answer, usage=paid + answer.usage if fell_back else answer.usage, meta=meta)
         raise AssertionError("there is always a way")
+
+    async def _answer(self, job: Job, attempt: int, way: Route, request: AgentRequest, emit: Emit) -> AgentAnswer:
+        """Of one backend: its first that fits, or with a goal the one with which the goal is met."""
+        ask = self.finder.find(way.backend)
+        content = job.content
+        judge = None
+        if _needs_judge(job):
+            judge = Bench(self._seats(way), request, self.settings, self.clock)
+            if judge.is_made_up and self.finder.line(way.backend) != "sample":
+                emit({"notice": "agents.judge_model is `sample`: it judges nothing.", "code": "judge_sample"})
+            if _candidates(job) > 1:
+                request = replace(request, candidates=_candidates(job), judge=judge)
+        if "goal" not in content and "check" not in content:
+            return await ask(request, emit)
+
+        async def reopened() -> Trail:
+            return NO_TRAIL if self.trails is None else await self.trails.open(job, attempt, goes_on=True)
+
+        goal = Goal(
+            condition=content.get("goal"),
+            command=content.get("check"),
+            judge=judge if "goal" in content else None,
+            run_check=self.run_check or _never,
+            reopened=reopened,
+            masked=self.masked,
+            settings=self.settings,
+        )
+        return await goal.pursue(ask, request, emit)
 
     def request(
         self, job: Job, attempt: int, way: Route | None = None, *, trail: Trail = NO_TRAIL, root: str | None = None
@@ -271,6 +307,9 @@ class Agents:
             raise problem
         return usable
 
+    def _seats(self, way: Route) -> list[Seat]:
+        return Seating(self.finder, self.settings.judge_model, self.models, self.require_price).seats(way)
+
     def _tools(self, job: Job, way: Route) -> tuple[str, ...] | None:
         """The tools that the call's option and its agent definition both allow; None when neither says anything."""
         asked, definition = job.content.get("tools"), self._definition(job)
@@ -296,6 +335,26 @@ class Agents:
                 hint="Use a known name, or leave agentType out.",
             )
         return known[name]
+
+
+def _candidates(job: Job) -> int:
+    return int(job.content.get("candidates") or 1)
+
+
+def _needs_judge(job: Job) -> bool:
+    return "goal" in job.content or _candidates(job) > 1
+
+
+def _cannot_draw(backend: str) -> UsageError:
+    return UsageError(
+        f"agent() option 'candidates' cannot be kept by the backend {backend}: it decides its steps by itself",
+        code="unsupported_option",
+        hint="Use a model of a provider for this call, or bestOf(n, prompt) for whole attempts.",
+    )
+
+
+async def _never(command: str, folder: str) -> dict[str, Json]:
+    raise AssertionError("a check without permission is refused before it is asked for")
 
 
 def _of_worktree(left: dict[str, Json]) -> dict[str, Json]:

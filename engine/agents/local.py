@@ -24,6 +24,7 @@ from engine.agents.bounding import Bounds, bounded
 from engine.agents.loop import NoTools, Talker
 from engine.agents.models import client, load_library
 from engine.agents.provider import answered
+from engine.clock import SystemClock
 from engine.errors import AgentError
 from engine.executors import Emit
 from engine.settings import AgentSettings
@@ -97,6 +98,9 @@ class LocalBackend:
             is_one_shot=True,
             shape=shape,
         )
+        if request.candidates > 1:  # one seed would draw the same each time
+            usual = talker.settings
+            talker = replace(talker, varied=lambda number: {**usual, "seed": _seed(request) + number})
         async with self._slots:
             answer = await self._answered(talker, request, emit)
         return replace(
@@ -105,14 +109,14 @@ class LocalBackend:
 
     async def _answered(self, talker: Talker, request: AgentRequest, emit: Emit) -> AgentAnswer:
         try:
-            return await answered(talker, NoTools(), request, emit, settings=self._settings)
+            return await answered(talker, NoTools(), request, emit, settings=self._settings, clock=SystemClock())
         except AgentError as error:
             failure = _local(error)
             if request.schema is None or failure.code != "provider_refused" or failure.fields.get("status") != 400:
                 raise failure from error
         # The library cannot make a grammar of this schema: let it write any object, and judge that.
         talker = replace(talker, shape=lambda schema: {"type": "object"})
-        return await answered(talker, NoTools(), request, emit, settings=self._settings)
+        return await answered(talker, NoTools(), request, emit, settings=self._settings, clock=SystemClock())
 
     async def close(self) -> None:
         """Stops what runs and frees the model."""

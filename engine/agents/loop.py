@@ -12,15 +12,19 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.agents import failures
 from engine.agents.answer import EMPTY_FEEDBACK, fitted
-from engine.agents.conversation import Conversation, sound
+from engine.agents.candidates import Candidates, Draw, Purse
+from engine.agents.conversation import SUBMIT, Conversation, sound
 from engine.agents.tools import ToolResult, ToolSpec
 from engine.errors import AgentError, PawlError
 from engine.executors import Emit
-from engine.values import NO_USAGE, AgentAnswer, AgentRequest, Json, Usage
+from engine.ports import Clock
+from engine.settings import AgentSettings
+from engine.values import AgentAnswer, AgentRequest, Json, Usage
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse, ToolCallPart
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings
     from pydantic_ai.usage import RequestUsage
 
-SUBMIT = "submit_answer"
 SUBMIT_WORDS = "Gives your final answer. Call it once, when the task is done; its arguments are the answer."
 
 _TOLD_EVERY_S = 0.25
@@ -66,6 +69,7 @@ class Talker:
     Attributes:
         service: for messages: `openai`.
         is_one_shot: the model takes no tools: a schema is asked for as the form of its text.
+        varied: the settings for one of several draws, where the usual ones would give the same each time.
         shape: what a one-shot model gets in place of the script's schema, when that is too hard for it.
         cost: dollars for what a request used, None where no price is known.
     """
@@ -76,25 +80,31 @@ class Talker:
     cost: Callable[[str | None, RequestUsage], float | None]
     is_one_shot: bool = False
     shape: Callable[[dict[str, Json]], dict[str, Json]] | None = None
+    varied: Callable[[int], ModelSettings] | None = None
 
 
 class Loop:
     """One attempt of one call."""
 
     def __init__(
-        self, talker: Talker, tools: Tools, request: AgentRequest, emit: Emit, *, most_turns: int, rounds: int
+        self, talker: Talker, tools: Tools, request: AgentRequest, emit: Emit, *, settings: AgentSettings, clock: Clock
     ) -> None:
         self._talker = talker
         self._tools = tools
         self._request = request
         self._emit = emit
-        self._most_turns = most_turns
-        self._rounds = rounds
-        self._paid = NO_USAGE
+        self._most_turns = settings.turns
+        self._rounds = settings.schema_rounds
+        self._purse = Purse()
+        self._told: dict[int, int] = {}  # tokens of answers under way, by draw
+        self._read = 0  # tokens that the model has read in this step, as far as it has told
         self._misfits = 0
         self._empty = 0
         self._model: str | None = None
         self._shortened = 0
+        self._candidates = None
+        if request.candidates > 1:
+            self._candidates = Candidates(request, settings, clock, purse=self._purse, emit=emit)
 
     async def run(self, conversation: Conversation) -> AgentAnswer:
         """Goes on until there is an answer.
@@ -105,73 +115,97 @@ class Loop:
         """
         try:
             if (said := conversation.unread) is not None:  # the last attempt was interrupted after its answer
-                found, value = await self._take_text(conversation, said.text or "")
+                found, value = await self._take_again(conversation, said)
                 if found:
-                    return AgentAnswer(value, self._paid, model=said.model_name)
+                    return AgentAnswer(value, self._purse.total, model=said.model_name)
             for turn in range(1, self._most_turns + 1):
                 self._emit({"turn": turn})
                 await asyncio.sleep(0)  # where an attempt that may not go on is stopped: before it costs more
                 response = await self._ask(conversation)
                 found, value = await self._take(conversation, response)
                 if found:
-                    return AgentAnswer(value, self._paid, model=self._model)
+                    return AgentAnswer(value, self._purse.total, model=self._model)
         except AgentError as error:
-            error.fields["usage"] = self._paid.to_json()
+            error.fields["usage"] = self._purse.total.to_json()
             raise
         raise AgentError(
             f"the agent gave no answer within {self._most_turns} turns",
             code="too_many_turns",
             hint="Give it a smaller task, or raise agents.turns in the config.",
-            usage=self._paid.to_json(),
+            usage=self._purse.total.to_json(),
         )
 
     # ── one request ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _ask(self, conversation: Conversation) -> ModelResponse:
-        from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
-
+        """What the model says next, on record; in less room when there is no more."""
+        parameters = self._parameters()
+        draw = partial(self._draw, conversation, parameters)
+        self._read = 0
         while True:
             try:
-                response = await self._stream(conversation)
+                drawn = await (draw(0) if self._candidates is None else self._candidates.drawn(draw, conversation))
                 break
-            except (ModelAPIError, ModelHTTPError) as error:
-                failure = failures.of_service(self._talker.service, error)
+            except AgentError as failure:
                 is_full = failure.code == "context_exceeded" and self._shortened < _SHORTENINGS
                 if not is_full or not conversation.shorten():
-                    raise failure from error
+                    raise
                 self._shortened += 1
-            except PawlError:
-                raise
-            except UserError as error:
-                raise failures.unusable(self._talker.service, error) from error
-            except Exception as error:  # whatever a malformed answer does to the library: the service's fault
-                raise failures.bad_answer(self._talker.service, error) from error
-        self._model = response.model_name or self._model
-        cost = self._talker.cost(response.model_name, response.usage)
-        usage = Usage(int(response.usage.input_tokens), int(response.usage.output_tokens), cost or 0.0)
-        self._paid += usage
-        self._emit({"usage": self._paid.to_json()})
-        self._refuse_cut_off(response)
-        await conversation.heard(response, usage.to_json())
-        return response
+        self._model = drawn.response.model_name or self._model
+        self._emit({"usage": self._purse.total.to_json()})
+        await conversation.heard(drawn.response, drawn.usage.to_json())
+        return drawn.response
 
-    async def _stream(self, conversation: Conversation) -> ModelResponse:
+    async def _draw(self, conversation: Conversation, parameters: ModelRequestParameters, number: int) -> Draw:
+        """Asks the model once, and pays for it. Raises `AgentError` also for an answer that was refused or cut off."""
+        from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
+
+        service = self._talker.service
+        try:
+            response = await self._stream(conversation, parameters, number)
+        except (ModelAPIError, ModelHTTPError) as error:
+            raise failures.of_service(service, error) from error
+        except PawlError:
+            raise
+        except UserError as error:
+            raise failures.unusable(service, error) from error
+        except Exception as error:  # whatever a malformed answer does to the library: the service's fault
+            raise failures.bad_answer(service, error) from error
+        usage = self._pay(response.model_name, response.usage)
+        self._refuse_cut_off(response)
+        return Draw(number, response, usage)
+
+    def _pay(self, model: str | None, used: RequestUsage) -> Usage:
+        cost = self._talker.cost(model, used)
+        usage = Usage(int(used.input_tokens), int(used.output_tokens), cost or 0.0)
+        self._purse.pay(usage)
+        self._read = usage.input_tokens
+        return usage
+
+    async def _stream(
+        self, conversation: Conversation, parameters: ModelRequestParameters, number: int
+    ) -> ModelResponse:
         from pydantic_ai.direct import model_request_stream
 
-        talker, before, pieces, told = self._talker, self._paid.output_tokens, 0, 0.0
-        async with model_request_stream(
-            talker.model,
-            conversation.messages,
-            model_settings=talker.settings,
-            model_request_parameters=self._parameters(),
-        ) as stream:
-            async for _ in stream:
-                pieces += 1
-                if (now := time.monotonic()) - told >= _TOLD_EVERY_S:
-                    told = now
+        talker, pieces, told = self._talker, 0, 0.0
+        settings = talker.varied(number) if talker.varied is not None else talker.settings
+        try:
+            async with model_request_stream(
+                talker.model, conversation.messages, model_settings=settings, model_request_parameters=parameters
+            ) as stream:
+                async for _ in stream:
+                    pieces += 1
                     # Until the service says what it counted, a piece is taken for a token.
-                    self._emit({"tokens": before + max(stream.usage.output_tokens, pieces)})
-            response = sound(stream.get())
+                    self._told[number] = max(stream.usage.output_tokens, pieces)
+                    if (now := time.monotonic()) - told >= _TOLD_EVERY_S:
+                        told = now
+                        self._emit({"tokens": self._purse.total.output_tokens + sum(self._told.values())})
+                response = sound(stream.get())
+        except asyncio.CancelledError:
+            self._pay_for_part(number)
+            raise
+        finally:
+            self._told.pop(number, None)
         if response.state == "incomplete" or (not response.parts and response.finish_reason is None):
             raise AgentError(
                 f"{talker.service}: cannot be reached, or broke off: the answer ended in the middle",
@@ -179,6 +213,14 @@ class Loop:
                 retryable=True,
             )
         return response
+
+    def _pay_for_part(self, number: int) -> None:
+        """Of an answer that was not waited for: a service charges for what it has read and written until then. It has
+        read what the draw has that came in time."""
+        from pydantic_ai.usage import RequestUsage
+
+        if self._read:
+            self._pay(None, RequestUsage(input_tokens=self._read, output_tokens=self._told.get(number, 0)))
 
     def _parameters(self) -> ModelRequestParameters:
         from pydantic_ai.models import ModelRequestParameters
@@ -240,6 +282,17 @@ class Loop:
                 return True, value
             await conversation.result(call.tool_call_id, call.tool_name, _again(problem), ok=False)
             self._count_misfit(problem)
+        return False, None
+
+    async def _take_again(self, conversation: Conversation, said: ModelResponse) -> tuple[bool, Json]:
+        """An answer of an earlier attempt, which is on record with all that came of it."""
+        if not said.tool_calls:
+            return await self._take_text(conversation, said.text or "")
+        for call in said.tool_calls:
+            if call.tool_name == SUBMIT and self._request.schema is not None:
+                value, problem = await self._judged(call.args)
+                if problem is None:
+                    return True, value
         return False, None
 
     async def _take_text(self, conversation: Conversation, text: str) -> tuple[bool, Json]:

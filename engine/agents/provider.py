@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.agents.conversation import Conversation
 from engine.agents.loop import Loop, NoTools, Talker, Tools
 from engine.agents.models import OpenModels
+from engine.clock import SystemClock
 from engine.executors import Emit
+from engine.ports import Clock
 from engine.prices import Prices, price_unknown
 from engine.settings import AgentSettings
 from engine.values import AgentAnswer, AgentRequest, Trail
@@ -44,6 +46,7 @@ class ProviderBackend:
         settings: AgentSettings,
         prices: Prices,
         bench: Bench,
+        clock: Clock | None = None,
     ) -> None:
         self.name = service
         self._model = model
@@ -51,6 +54,7 @@ class ProviderBackend:
         self._settings = settings
         self._prices = prices
         self._bench = bench
+        self._clock = clock or SystemClock()
         self._is_elsewhere = bool(environ.get("OPENAI_BASE_URL")) and service.startswith("openai")
 
     async def run(self, request: AgentRequest, emit: Emit) -> AgentAnswer:
@@ -65,10 +69,10 @@ class ProviderBackend:
             is_one_shot=not has_tools,
         )
         if not has_tools:
-            return await answered(talker, NoTools(), request, emit, settings=self._settings)
+            return await answered(talker, NoTools(), request, emit, settings=self._settings, clock=self._clock)
         tools = await self._bench.tools(request, emit)
         try:
-            return await answered(talker, tools, request, emit, settings=self._settings)
+            return await answered(talker, tools, request, emit, settings=self._settings, clock=self._clock)
         finally:
             await tools.close()
 
@@ -117,7 +121,7 @@ class ProviderBackend:
 
 
 async def answered(
-    talker: Talker, tools: Tools, request: AgentRequest, emit: Emit, *, settings: AgentSettings
+    talker: Talker, tools: Tools, request: AgentRequest, emit: Emit, *, settings: AgentSettings, clock: Clock
 ) -> AgentAnswer:
     """One attempt: opens the conversation, or goes on with it, and loops until there is an answer."""
     definition = request.definition
@@ -127,10 +131,13 @@ async def answered(
         system=definition.prompt if definition is not None else "",
         is_again=(request.attempt > 1 or _has_acted(request.trail)) and bool(tools.specs()),
     )
-    for given, problem in request.feedback:
-        await conversation.say(f"You answered:\n{given or '(nothing)'}\n\nThat does not do: {problem}. Answer again.")
-    loop = Loop(talker, tools, request, emit, most_turns=settings.turns, rounds=settings.schema_rounds)
-    return await loop.run(conversation)
+    if request.feedback and conversation.is_continued:  # what it answered is in it, and so is what it heard before
+        await conversation.say(f"That answer does not do: {request.feedback[-1][1]}. Answer again.")
+    else:
+        for given, problem in request.feedback:
+            answer = f"You answered:\n{given or '(nothing)'}\n\n"
+            await conversation.say(f"{answer}That does not do: {problem}. Answer again.")
+    return await Loop(talker, tools, request, emit, settings=settings, clock=clock).run(conversation)
 
 
 def _has_acted(trail: Trail) -> bool:

@@ -303,6 +303,10 @@ class Backends:
         """Whether agents of this backend have tools to change anything with."""
         return self._spec(spec).name not in ("sample", "local")
 
+    def draws(self, spec: str) -> bool:
+        """Whether a step can be drawn several times (S71): a coding agent decides its steps by itself."""
+        return self._spec(spec).name not in PROGRAM_KINDS
+
     def tools(self, spec: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """The canonical names of tools that a call asks for. Raises `UsageError` (`unknown_tool`, `no_tools`)."""
         from engine.agents.policy import canonical_tool
@@ -315,7 +319,7 @@ class Backends:
                 hint="Leave `tools` out, or use another backend: the demo model cannot call any.",
             )
         canonical = tuple(dict.fromkeys(canonical_tool(name) for name in names))
-        if found.name == "cli":
+        if found.name in PROGRAM_KINDS:
             self.find(spec)
             backend = self._open[spec]
             assert isinstance(backend, NarrowsTools)

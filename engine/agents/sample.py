@@ -103,4 +103,6 @@ class SampleBackend:
         if tokens is None:
             length = len(value) if isinstance(value, str) else len(orjson.dumps(value))
             tokens = 1 + length // _CHARACTERS_PER_TOKEN
-        return Usage(1 + len(request.prompt) // _CHARACTERS_PER_TOKEN, tokens, self.options.usd)
+        read = 1 + len(request.prompt) // _CHARACTERS_PER_TOKEN
+        draws = request.candidates  # all of them are paid for, though they would be the same
+        return Usage(draws * read, draws * tokens, draws * self.options.usd)

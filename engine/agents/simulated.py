@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.agents.executor import Ask, Finder
+from engine.agents.executor import Finder
+from engine.agents.judging import Ask
 
 SAMPLE = "sample"
 
@@ -33,3 +34,6 @@ class OnlySample:
 
     def acts(self, spec: str) -> bool:
         return False
+
+    def draws(self, spec: str) -> bool:
+        return True

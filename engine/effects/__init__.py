@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.effects.ask import Questions
-from engine.effects.check import Checks
+from engine.effects.check import Checks, checked, passed
 from engine.effects.files import Files
 from engine.effects.merge import Mergeable, Merges, nothing_merged
 from engine.executors import Emit, HostEffect, Job
@@ -17,7 +17,17 @@ from engine.ports import Clock
 from engine.values import CallKind, Json
 from engine.workspace import Workspace
 
-__all__ = ["Checks", "Files", "Merges", "Questions", "Workspace", "host_effects", "simulated_effects"]
+__all__ = [
+    "Checks",
+    "Files",
+    "Merges",
+    "Questions",
+    "Workspace",
+    "checked",
+    "host_effects",
+    "passed",
+    "simulated_effects",
+]
 
 
 def host_effects(
@@ -49,7 +59,7 @@ def simulated_effects(workspace: Workspace, sample: Callable[[Json], Json]) -> d
     files = Files(workspace)
 
     async def check(job: Job, emit: Emit) -> Json:
-        return {"ok": True, "exitCode": 0, "stdout": "", "stderr": ""}
+        return passed()
 
     async def ask(job: Job, emit: Emit) -> Json:
         content = job.content

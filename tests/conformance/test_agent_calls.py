@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from support.runs import Project
 
@@ -159,9 +157,3 @@ async def test_S26_a_backend_of_its_own(project: Project) -> None:
         "return (await agent('x', {backend: 'sample:tokens=3', full: true})).usage.outputTokens"
     )
     assert value == 3
-
-
-@pytest.mark.parametrize("option", ["goal: 'done'", "check: 'true'", "candidates: 3"])
-async def test_S26_what_this_version_lacks_is_refused_not_ignored(project: Project, option: str) -> None:
-    found: Any = await project.value(CAUGHT + f"return await caught(() => agent('x', {{{option}}}))")
-    assert found[1] == "unsupported_option"

@@ -44,6 +44,9 @@ class Finder:
     def acts(self, name):
         return name != "sample"
 
+    def draws(self, name):
+        return not name.startswith("acp")
+
     def tools(self, name, names):
         return names
 
@@ -106,7 +109,11 @@ def test_the_model_is_the_call_s_else_the_definition_s_else_the_run_s(tmp_path, 
         ({"agentType": "x"}, "agentType 'x' is not known: expected one of reviewer"),
         ({"backend": "nowhere"}, "there is no backend 'nowhere'"),
         ({"schema": {"enum": []}}, "enum is empty"),
-        ({"goal": "tests pass"}, "agent() option 'goal' is not in this version of Pawl."),
+        ({"check": "true"}, "The option check of agent() needs the permission 'check', which this run does not have."),
+        (
+            {"candidates": 2, "backend": "acp:claude"},
+            "agent() option 'candidates' cannot be kept by the backend acp:claude: it decides its steps by itself",
+        ),
         ({"cwd": "../.."}, "'../..' leads out of the workspace"),
         ({"cwd": "none"}, "'none' is not a folder of the workspace: No such file or directory"),
     ],
