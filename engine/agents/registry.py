@@ -152,6 +152,7 @@ def _sample_options(text: str, spec: str) -> SampleOptions:
         "tokens": ("tokens", lambda value: int(_in_range(int(value), 0, 10**9))),
         "usd": ("usd", lambda value: _in_range(float(value), 0, 10**6)),
         "seed": ("seed", int),
+        "empty": ("empty", lambda value: _in_range(float(value), 0, 1)),
     }
     wanted = {
         "latency": "a time like 50ms, 2s or 1m",
@@ -159,6 +160,7 @@ def _sample_options(text: str, spec: str) -> SampleOptions:
         "tokens": "a whole number from 0",
         "usd": "an amount from 0",
         "seed": "a whole number",
+        "empty": "a share from 0 to 1",
     }
     options: dict[str, float | int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):

@@ -30,6 +30,7 @@ class SampleOptions:
         tokens: output tokens of an answer; None counts four characters as one.
         usd: price of an answer.
         seed: another seed gives other answers and other failures.
+        empty: share of answers, 0 to 1, whose lists are as short as the schema allows: what nobody found.
     """
 
     latency_s: float = 0.0
@@ -37,6 +38,7 @@ class SampleOptions:
     tokens: int | None = None
     usd: float = 0.0
     seed: int = 0
+    empty: float = 0.0
 
 
 class SampleBackend:
@@ -52,13 +54,17 @@ class SampleBackend:
         options = self.options
         if options.latency_s > 0:
             await asyncio.sleep(options.latency_s)
-        if options.fail > 0 and self._share(request) < options.fail:
+        if options.fail > 0 and self._share(request, b"fail") < options.fail:
             raise AgentError(
                 f"sample: attempt {request.attempt} fails, as sample:fail={options.fail:g} asks for",
                 code="sample_failed",
             )
         digest = self._digest(request)
-        value = self._text(request, digest) if request.schema is None else self._object(request.schema, digest)
+        is_empty = options.empty > 0 and self._share(request, b"empty") < options.empty
+        if request.schema is None:
+            value = self._text(request, digest)
+        else:
+            value = self._object(request.schema, digest, is_empty=is_empty)
         return AgentAnswer(value, self._usage(request, value), model=request.model or "sample")
 
     async def close(self) -> None:
@@ -76,21 +82,23 @@ class SampleBackend:
         )
         return hashlib.blake2b(orjson.dumps(asked), digest_size=16, key=self._seed).digest()
 
-    def _share(self, request: AgentRequest) -> float:
+    def _share(self, request: AgentRequest, of: bytes) -> float:
         """Where this attempt lies between 0 and 1."""
-        text = b"fail\0%b%d" % (request.identity, request.attempt)
+        text = b"%b\0%b%d" % (of, request.identity, request.attempt)
         return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=self._seed).digest()) / 2**64
 
     def _text(self, request: AgentRequest, digest: bytes) -> str:
         first_line = request.prompt.strip().partition("\n")[0][:60]
         return f"Sample answer {digest[:4].hex()} to: {first_line}"
 
-    def _object(self, schema: dict[str, Json], digest: bytes) -> Json:
+    def _object(self, schema: dict[str, Json], digest: bytes, *, is_empty: bool) -> Json:
         from engine.agents.shaping import NoExample, example
         from engine.schemas import validator_for
 
         try:
-            return example(validator_for(schema), Random(int.from_bytes(digest)))
+            validator = validator_for(schema)
+            value = example(validator, Random(int.from_bytes(digest)))
+            return _emptied(value, lambda one: validator.problem(one) is None) if is_empty else value
         except NoExample:
             raise AgentError(
                 "sample: found no value that satisfies the schema",
@@ -106,3 +114,20 @@ class SampleBackend:
         read = 1 + len(request.prompt) // _CHARACTERS_PER_TOKEN
         draws = request.candidates  # all of them are paid for, though they would be the same
         return Usage(draws * read, draws * tokens, draws * self.options.usd)
+
+
+def _emptied(value: Json, fits: Callable[[Json], bool]) -> Json:
+    """`value` without the entries of its lists, wherever it fits without them."""
+    waiting: list[Json] = [value]
+    while waiting:
+        holder = waiting.pop()
+        for place, part in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if not isinstance(part, dict | list):
+                continue
+            if isinstance(part, list) and part:
+                holder[place] = []
+                if fits(value):
+                    continue
+                holder[place] = part
+            waiting.append(part)
+    return value

@@ -56,7 +56,7 @@ def test_a_backend_is_read(text: str, spec: BackendSpec) -> None:
         (
             "sample:speed=1",
             "bad_backend",
-            "backend 'sample:speed=1': unknown option 'speed': expected latency, fail, tokens, usd, seed",
+            "backend 'sample:speed=1': unknown option 'speed': expected latency, fail, tokens, usd, seed, empty",
         ),
         ("sample:seed=1,seed=2", "bad_backend", "backend 'sample:seed=1,seed=2': option 'seed' is given twice"),
         (

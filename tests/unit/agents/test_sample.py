@@ -96,6 +96,20 @@ async def test_S21_objects_fit_the_schema_and_differ() -> None:
     assert len({str(value) for value in answers}) > 10
 
 
+async def test_empty_answers_have_no_entries_that_the_schema_can_do_without() -> None:
+    some = {"type": "array", "minItems": 1, "items": {"type": "object", "properties": {"more": {"type": "array"}}}}
+    schema = {
+        "type": "object",
+        "required": ["none", "some"],
+        "properties": {"none": {"type": "array", "items": {"type": "string"}}, "some": some},
+    }
+    for n in range(20):
+        value = (await ask(SampleOptions(empty=1), schema=schema, prompt=str(n))).value
+        assert validator_for(schema).problem(value) is None
+        assert value["none"] == [] and value["some"] != []
+        assert all(entry.get("more", []) == [] for entry in value["some"])
+
+
 async def test_a_schema_without_an_example_is_an_honest_error() -> None:
     with pytest.raises(AgentError) as caught:
         await ask(schema={"type": "object", "not": {}})
