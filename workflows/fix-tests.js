@@ -19,6 +19,11 @@ export const meta = {
     additionalProperties: false,
     properties: {
       command: { type: 'string', minLength: 1, description: 'runs the tests: pytest -q' },
+      only: {
+        type: 'string',
+        pattern: '\\{tests\\}',
+        description: 'runs some of the tests, with their names for {tests}: pytest -q {tests}; an agent goes on until its own pass',
+      },
       timeoutMinutes: { type: 'number', exclusiveMinimum: 0, maximum: 600, description: 'for one run of the command' },
       rounds: { type: 'integer', minimum: 1, maximum: 10, description: 'of fixing and testing' },
       most: { type: 'integer', minimum: 1, maximum: 32, description: 'causes to fix in one round; the others wait' },
@@ -29,7 +34,7 @@ export const meta = {
   permissions: ['check', 'files'],
 }
 
-const { command, timeoutMinutes = 20, rounds = 3, most = 8, hint } = args
+const { command, only, timeoutMinutes = 20, rounds = 3, most = 8, hint } = args
 const SHOWN = 16_000 // characters of the output that a prompt holds: the end, where test runners sum up
 
 const CAUSES = {
@@ -116,19 +121,33 @@ async function split() {
     log('nobody split the failures: nothing is fixed in this round')
     return []
   }
-  const real = answer.causes.filter(stillFails)
+  const named = answer.causes.map(cause => ({ ...cause, tests: cause.tests.filter(name => tests.output.includes(name)) }))
+  const real = named.filter(cause => cause.tests.length > 0)
   if (real.length < answer.causes.length) log(`${answer.causes.length - real.length} causes name no test that fails: dropped`)
   if (real.length > most) log(`${real.length - most} causes wait for the next round (most: ${most})`)
   return real.slice(0, most)
 }
 
-/** A fix for one cause, in a worktree of its own. */
+/** A fix for one cause. */
 function fix(cause) {
-  return agent(
+  return change(
+    cause,
     `\`${command}\` fails. Fix one cause, and nothing else:\n\n${cause.title}\n${cause.why}\nTests: ${cause.tests.join(', ')}\n\n` +
       `The output:\n\n${excerpt()}\n\n${rules()}`,
-    { label: cause.title, phase: 'Fix', schema: DONE, isolation: 'worktree', full: true, retry: { attempts: 2 } },
+    { label: cause.title, phase: 'Fix' },
   )
+}
+
+/** Has something changed in a worktree of its own. With `only`, that ends when the tests of the cause pass there. */
+async function change(cause, prompt, shown) {
+  const options = { ...shown, schema: DONE, isolation: 'worktree', full: true, retry: { attempts: 2 } }
+  if (only) options.check = only.replaceAll('{tests}', () => cause.tests.map(quoted).join(' '))
+  try {
+    return await agent(prompt, options)
+  } catch (error) {
+    if (error.code !== 'goal_not_met') throw error
+    return { value: null, reason: error.message, worktree: null }
+  }
 }
 
 /** Merges a fix. What conflicts with what was merged before it is done again, once, on the merged state. */
@@ -161,10 +180,11 @@ async function bring(cause, done) {
 /** Does a fix again that could not be merged: from what it was, on top of what is there now. */
 async function redo(cause, worktree, conflicts) {
   const diff = await check(`git diff ${worktree.base} ${worktree.branch}`)
-  return agent(
+  return change(
+    cause,
     `This change fixes "${cause.title}", but others have changed the same places since (${conflicts.join(', ')}):\n\n` +
       `${diff.stdout.slice(0, SHOWN)}\n\nMake it again on the files as they are now, and keep what the others did.\n\n${rules()}`,
-    { label: `again: ${cause.title}`, schema: DONE, isolation: 'worktree', full: true, retry: { attempts: 2 } },
+    { label: `again: ${cause.title}` },
   )
 }
 
@@ -179,6 +199,10 @@ function missing(done) {
 
 function stillFails({ tests: names }) {
   return !tests.ok && names.some(name => tests.output.includes(name))
+}
+
+function quoted(name) {
+  return `'${name.replaceAll("'", "'\\''")}'`
 }
 
 function excerpt() {

@@ -1,6 +1,7 @@
-// Makes the same change in many places. Code finds the places where a pattern can; each is changed in a worktree of its own
-// and has to pass the user's command there; git merges one after another, and what conflicts is done again on the merged
-// state. The command has the last word, at the start as at the end, and what was not migrated is told with its reason.
+// Makes the same change in many places. Code finds the places where a pattern can; each is changed in a worktree of its own,
+// by an agent that may not stop before the user's command passes there; git merges one after another, and what conflicts is
+// done again on the merged state. The command has the first word and the last, and what was not migrated is told with its
+// reason.
 
 export const meta = {
   name: 'migrate',
@@ -26,8 +27,7 @@ export const meta = {
         description: 'patterns of the files to migrate; without them an agent looks for the files',
       },
       containing: { type: 'string', minLength: 1, description: 'only files that contain this text' },
-      timeoutMinutes: { type: 'number', exclusiveMinimum: 0, maximum: 600, description: 'for one run of the command' },
-      attempts: { type: 'integer', minimum: 1, maximum: 5, description: 'at each file, when the command fails' },
+      timeoutMinutes: { type: 'number', exclusiveMinimum: 0, maximum: 600, description: 'for the first and the last run of the command' },
       most: { type: 'integer', minimum: 1, maximum: 500, description: 'files in this run; the others are told as waiting' },
       hint: { type: 'string', minLength: 1, description: 'an example of the change, or what to mind' },
     },
@@ -36,7 +36,7 @@ export const meta = {
   permissions: ['check', 'files'],
 }
 
-const { task, command, timeoutMinutes = 20, attempts = 2, most = 100, hint } = args
+const { task, command, timeoutMinutes = 20, most = 100, hint } = args
 const SHOWN = 8_000 // characters of a command's output that are shown: the end, where tools sum up
 
 const SITES = {
@@ -62,7 +62,6 @@ if (!before.ok) {
   log('nothing is changed: the command has to pass before, or it says nothing about what comes after')
   return told({ why: 'the command fails before anything was changed', final: before })
 }
-const folder = await folderInRepository()
 const all = await discover()
 if (all === null) return told({ why: 'nobody found the files to migrate', final: before })
 const files = all.slice(0, most)
@@ -76,7 +75,7 @@ phase('Merge')
 const migrated = []
 const nothingToDo = []
 const failed = []
-for (const [i, change] of changes.entries()) await bring(files[i], change ?? { problem: 'the agent failed', worktree: null })
+for (const [i, change] of changes.entries()) await bring(files[i], change ?? { value: null, worktree: null, problem: 'the agent failed' })
 
 phase('Verify')
 const final = migrated.length > 0 ? await verify() : before
@@ -92,22 +91,9 @@ function told({ why, final, sites = 0, migrated = [], nothingToDo = [], failed =
 
 // ---- The command
 
-/** Runs the command in the project, or in a worktree. */
-async function verify(worktree = null) {
-  const there = worktree === null ? '' : `cd ${quoted(`${worktree.path}/${folder}`)} || exit\n`
-  const { ok, exitCode, stdout, stderr } = await check(there + command, { timeoutMinutes })
+async function verify() {
+  const { ok, exitCode, stdout, stderr } = await check(command, { timeoutMinutes })
   return { ok, exitCode, output: ok ? null : `${stdout}\n${stderr}`.trim().slice(-SHOWN) }
-}
-
-/** Where the project is in its repository: worktrees are of all of it. */
-async function folderInRepository() {
-  const { ok, stdout, stderr } = await check('git rev-parse --show-prefix')
-  if (!ok) throw new Error(`migrate needs a git repository: ${stderr.trim()}`)
-  return stdout.trim()
-}
-
-function quoted(word) {
-  return `'${word.replaceAll("'", "'\\''")}'`
 }
 
 // ---- Which files
@@ -150,32 +136,26 @@ async function textOf(file) {
 
 // ---- Changing
 
-/** A change of one file that passes the command, as {value, worktree, problem: null}; else `problem` says why there is none. */
+/** A change of one file with which the command passes: {value, worktree, problem: null}; else `problem` says why not. */
 async function transform(file, why = '') {
-  let change
-  for (let attempt = 1; attempt <= attempts; attempt += 1) {
-    change = await once(file, attempt, why)
-    if (change.problem === null || change.value?.outcome === 'cannot be done') break
-    log(`${file}, attempt ${attempt} of ${attempts}: ${change.problem.split('\n')[0]}`)
-    why = `\n\nAn earlier attempt at this was not good enough: ${change.problem}`
+  try {
+    const { value, worktree, reason } = await agent(
+      `${task}\n\nDo this in ${file}, and nowhere else but where it cannot work without. Others change the other files at the ` +
+        `same time. \`${command}\` has to pass when you are done.${why}${tip()}`,
+      { label: file, phase: 'Transform', schema: DONE, isolation: 'worktree', check: command, full: true },
+    )
+    return { value, worktree, problem: value === null ? `the agent gave no answer (${reason})` : doubt(value, worktree) }
+  } catch (error) {
+    if (error.code !== 'goal_not_met') throw error
+    return { value: null, worktree: null, problem: `${error.message} (\`pawl show\` names the branch)` }
   }
-  return change
 }
 
-async function once(file, attempt, why) {
-  const done = await agent(
-    `${task}\n\nDo this in ${file}, and nowhere else but where it cannot work without. Others change the other files at the ` +
-      `same time. \`${command}\` has to pass when you are done.${why}${tip()}`,
-    { label: `${file}${attempt > 1 ? `, attempt ${attempt}` : ''}`, phase: 'Transform', schema: DONE, isolation: 'worktree', full: true },
-  )
-  const { value, worktree, reason } = done
-  const as = problem => ({ problem, value, worktree })
-  if (value === null) return as(`the agent gave no answer (${reason})`)
-  if (value.outcome === 'cannot be done') return as(value.what)
-  if (value.outcome === 'nothing to do') return as(worktree ? 'the agent says that there is nothing to do, and changed something' : null)
-  if (!worktree) return as('the agent says that it is changed, and changed nothing')
-  const { ok, exitCode, output } = await verify(worktree)
-  return as(ok ? null : `\`${command}\` fails (exit code ${exitCode ?? 'none: out of time'}):\n\n${output}`)
+/** Why what an agent says of its change cannot be, or null. */
+function doubt({ outcome, what }, worktree) {
+  if (outcome === 'cannot be done') return what
+  if (outcome === 'nothing to do') return worktree ? 'the agent says that there is nothing to do, and changed something' : null
+  return worktree ? null : 'the agent says that it is changed, and changed nothing'
 }
 
 function tip() {

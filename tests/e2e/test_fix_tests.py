@@ -256,6 +256,52 @@ async def test_a_second_round_fixes_what_the_first_did_not(shop: Shop) -> None:
     shop.assert_fixed()
 
 
+async def test_with_only_an_agent_goes_on_until_its_own_tests_pass(shop: Shop) -> None:
+    """It says that all is well before it has changed anything, and hears that it is not."""
+    heard: list[str] = []
+
+    def then(asked: Asked) -> Turn:
+        if "nothing else:\n\nTax" not in asked.text:
+            return answer(asked)
+        match asked.turn:
+            case 1:
+                heard.append(asked.prompt)
+                return Call("read_file", {"path": "shop/money.py"})
+            case 2:
+                return Call(
+                    "edit_file", {"path": "shop/money.py", "old_string": "net - net", "new_string": "net + net"}
+                )
+            case _:
+                return Call("submit_answer", {"fixed": True, "what": "Changed shop/money.py"})
+
+    async with ScriptedModel(then=then) as model:
+        shop.serve(model)
+        told = (await shop.do(*shop.words(only=f"{TESTS} -k {{tests}}"), "--json")).json
+    assert told["result"] == REPORT
+    assert len(heard) == 1 and "FAIL: test_tax" in heard[0] and "test_all_prices" not in heard[0]
+    shop.assert_fixed()
+
+
+async def test_with_only_what_never_passes_is_not_merged(shop: Shop) -> None:
+    (shop.pawl.folder / ".pawl/config.toml").write_text("[agents]\ngoal_rounds = 2\n")
+
+    def then(asked: Asked) -> Turn:
+        if "nothing else:\n\nTax" in asked.text:
+            return Call("submit_answer", {"fixed": True, "what": "All is well"})
+        return answer(asked)
+
+    async with ScriptedModel(then=then) as model:
+        shop.serve(model)
+        told = (await shop.do(*shop.words(only=f"{TESTS} -k {{tests}}", rounds=1), "--json")).json
+    (missed,) = told["result"]["notFixed"]
+    assert missed["title"] == "Tax is taken away"
+    assert missed["why"] == (
+        f"the agent gave no answer (the goal is not met after 2 rounds: The command `{TESTS} -k 'test_tax'` ended with "
+        "exit code 1)"
+    )
+    assert [one["title"] for one in told["result"]["fixed"]] == [*BUGS][:2]
+
+
 async def test_without_an_answer_nothing_is_changed(shop: Shop) -> None:
     async with ScriptedModel(then=lambda asked: Fails(400, "no")) as model:
         shop.serve(model)
