@@ -102,6 +102,25 @@ interface AgentOptions {
   cwd?: string;
   /** `rerun`: ask again on every resume, even when the answer is recorded. */
   cache?: 'reuse' | 'rerun';
+  /**
+   * When the subagent may stop, in words: an independent judge says so, with quotes, else the subagent goes on, at most 12
+   * rounds. Throws `goal_not_met`, `goal_impossible` or `judge_failed` [S70].
+   */
+  goal?: string;
+  /** A command that must end with exit code 0 before the subagent may stop; needs the permission `check` [S63, S70]. */
+  check?: string;
+  /** Draws each step so often, up to 16, and carries out the one that a judge picks. Models of providers only [S71]. */
+  candidates?: number;
+}
+
+/** What was found when a subagent wanted to stop [S70]. */
+interface Verdict {
+  met: 'met' | 'not met' | 'impossible';
+  /** `evidence` is a quote from what the judge was shown; empty where nothing shows it. */
+  criteria: { criterion: string; met: boolean; evidence: string }[];
+  reason: string;
+  /** Of `check`; null when there is none, or when it was not done in time. */
+  exitCode: number | null;
 }
 
 /** What `full: true` gives instead of the bare value [S26]. */
@@ -117,6 +136,8 @@ interface Full<T> {
   cached: boolean;
   /** What was changed with `isolation: 'worktree'`. Null when nothing was, and without isolation. */
   worktree: Worktree | null;
+  /** With `goal` or `check`, oldest first: the last one is `met` [S70]. */
+  verdicts?: Verdict[];
 }
 
 /** A subagent's working copy, with all that it changed committed on `branch` [S25]. */
@@ -151,7 +172,7 @@ interface Merged {
  *
  * Null when the user skipped it, when its provider failed for good, when its time was up, or when it had nothing to say
  * [S23]: always handle null. Throws when a cap is reached, when an option's value is wrong, when the schema contradicts
- * itself, and when the answer did not fit the schema after all rounds [S22, S24].
+ * itself, when the answer did not fit the schema after all rounds, and when its goal was not met [S22, S24, S70].
  *
  * @example
  * const found = await agent(`List the bugs in ${path}.`, {

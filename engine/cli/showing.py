@@ -128,6 +128,8 @@ def call_lines(view: CallView) -> Iterator[str]:
     for name in ("retries", "fell_back", "notices"):
         for why in view.meta.get(name) or ():
             yield f"{name.replace('_', ' '):<12} {printable(str(why))}"
+    for one in view.meta.get("verdicts") or ():
+        yield f"{'verdict':<12} {one_line(': '.join(filter(None, (one['met'], one['reason']))), 200)}"
     if view.worktree is not None:
         yield f"{'worktree':<12} {_worktree(view.worktree)}"
     for name in ("requested_at", "started_at", "settled_at"):
