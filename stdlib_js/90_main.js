@@ -1,4 +1,4 @@
-// The way in and out: what the child process calls. Last, so that everything that it starts is there.
+// The way in and out: what the child process calls. Last but for patterns/, so that everything that it starts is there.
 ((core) => {
   "use strict";
   const { apply, define, emit, errorText, follow, parse, quote, toJson } = core;
@@ -33,6 +33,6 @@
     }
   };
 
-  const { drain, loading, made, settle, step } = core;
-  globalThis.__pawl = { start, settle, step, drain, made, loading };
+  const { drain, loading, made, patterns, settle, step } = core;
+  globalThis.__pawl = { start, settle, step, drain, made, loading, patterns };
 })(globalThis.__pawl);

@@ -337,6 +337,144 @@ declare function exists(path: string): Promise<boolean>;
  */
 declare function mergeWorktree(worktree: Worktree | string | null, opts?: { message?: string }): Promise<Merged>;
 
+// ------------------------------------------------------------------------------------------------- quality patterns [S72]
+
+/** What `vote()` counted. */
+interface Ballot<T> {
+  /** The first answer that has the winning key; null without a majority. */
+  winner: T | null;
+  /** How many said what most said. */
+  votes: number;
+  of: number;
+  /** How many gave no answer: they count against a majority. */
+  missing: number;
+  /** In order, null where there was none. */
+  answers: (T | null)[];
+}
+
+interface VoteOptions<T> extends AgentOptions {
+  /** By what answers are the same. Default: their JSON, with sorted keys. */
+  key?: (answer: T) => string | number | boolean;
+  /** Votes that the winner needs. Default: more than half of n. */
+  quorum?: number;
+}
+
+/**
+ * Asks n subagents the same, each told which voter it is, and counts: `winner` is null without a majority [S72].
+ * Give a schema with an `enum`, or a `key`: free texts are hardly ever the same. A function gets the place, from 0.
+ *
+ * @example
+ * const ballot = await vote(3, `Is this a bug?\n\n${finding}`, { schema: VERDICT, key: answer => answer.verdict })
+ * if (ballot.winner === null) log(`undecided, ${ballot.missing} did not answer`)
+ */
+declare function vote<const S extends JsonSchema>(n: number, prompt: string, opts: VoteOptions<FromSchema<S>> & { schema: S }): Promise<Ballot<FromSchema<S>>>;
+declare function vote(n: number, prompt: string, opts?: VoteOptions<string>): Promise<Ballot<string>>;
+declare function vote<T>(n: number, ask: (i: number) => T | null | PromiseLike<T | null>, opts?: { key?: (answer: T) => string | number | boolean; quorum?: number }): Promise<Ballot<T>>;
+
+/** One attempt, as a panel sees it. */
+interface Judged<T> {
+  attempt: T;
+  /** Its place in what was given. */
+  index: number;
+  /** 0 to 10: the mean of the judges that answered; null when none did. */
+  score: number | null;
+  scores: { lens: string; score: number; reason: string }[];
+}
+
+interface PanelOptions {
+  /** What the attempts are for: judges see it. */
+  task?: string;
+  /** Judges of each attempt. Default: 3, or one for each lens. */
+  judges?: number;
+  /** What each judge looks at, in words that follow "is it". Default: correct, complete, useful. */
+  lenses?: readonly string[];
+}
+
+/**
+ * Has judges score each attempt through lenses and gives them back, the best first [S72]. Null attempts are dropped with
+ * a log; one that nobody judged has score null and comes last.
+ *
+ * @example
+ * const [best] = await judgePanel(plans, { task: args.goal, lenses: ['safe to roll back', 'simple'] })
+ */
+declare function judgePanel<T>(attempts: readonly (T | null)[], opts?: PanelOptions & AgentOptions): Promise<Judged<T>[]>;
+
+/** What `bestOf()` took. `value` is null when there was no attempt; `score` also when nobody judged. */
+interface Best<T> { value: T | null; index: number | null; score: number | null; ranking: Judged<T>[] }
+
+/** The agent options are for the attempts; `judge` has those of the judges. */
+interface BestOptions extends PanelOptions { judge?: AgentOptions }
+
+/**
+ * Makes n attempts at once and takes the one that a panel of judges puts first [S72]. Costs n attempts and n × judges.
+ *
+ * @example
+ * const { value, score } = await bestOf(3, `Write the summary of ${path}.`, { judge: { model: 'max' } })
+ */
+declare function bestOf<const S extends JsonSchema>(n: number, prompt: string, opts: BestOptions & AgentOptions & { schema: S }): Promise<Best<FromSchema<S>>>;
+declare function bestOf(n: number, prompt: string, opts?: BestOptions & AgentOptions): Promise<Best<string>>;
+declare function bestOf<T>(n: number, attempt: (i: number) => T | null | PromiseLike<T | null>, opts?: BestOptions): Promise<Best<T>>;
+
+/**
+ * Looks again until `dry` rounds in a row (2) found nothing new, at most `rounds` (20); items are the same by `key` [S72].
+ * `find` gets the round, from 1, and the items so far: put them into the prompt. A null round counts, and is not dry.
+ * `isDry: false`: it stopped early, and there may be more.
+ *
+ * @example
+ * const bugs = await loopUntilDry(
+ *   async (round, known) => (await agent(`Round ${round}. Find bugs not among: ${known.map(bug => bug.id).join()}`, { schema }))?.bugs,
+ *   { key: bug => bug.id, rounds: 6 })
+ */
+declare function loopUntilDry<T>(
+  find: (round: number, items: T[]) => readonly (T | null)[] | null | undefined | PromiseLike<readonly (T | null)[] | null | undefined>,
+  opts: { key: (item: T) => string | number | boolean; dry?: number; rounds?: number },
+): Promise<{ items: T[]; rounds: number; isDry: boolean }>;
+
+/**
+ * Calls `thunk(attempt, problem)` until what it gives is accepted: at most 3 times, attempts from 1, the problem of the
+ * one before as text (null at first) [S72]. Throws the last error, or gives null when every attempt was null.
+ *
+ * @example
+ * const plan = await retry((attempt, problem) => agent(`Plan it.${problem ? ` Last time: ${problem}` : ''}`, { schema }),
+ *   { accept: plan => plan.steps.length <= 9 || 'more than 9 steps' })
+ */
+declare function retry<T>(
+  thunk: (attempt: number, problem: string | null) => T | PromiseLike<T>,
+  opts?: { attempts?: number; accept?: (value: NonNullable<T>) => boolean | string | PromiseLike<boolean | string> },
+): Promise<NonNullable<T> | null>;
+
+/** A match; `left`, `right` and `winner` are places in the entries. `reason` is null when nobody decided it. */
+interface Match { round: number; left: number; right: number; winner: number; reason: string | null }
+
+/**
+ * Compares entries two by two until one is left, n - 1 comparisons [S72]. Null entries are dropped with a log. In a match
+ * that nobody decided the one that came first goes on, with a log and reason null.
+ *
+ * @example
+ * const { winner } = await tournament(designs, { task: args.goal, criteria: 'the least to maintain' })
+ */
+declare function tournament<T>(
+  entries: readonly (T | null)[],
+  opts?: { task?: string; criteria?: string; compare?: (a: T, b: T) => Choice | null | PromiseLike<Choice | null> } & AgentOptions,
+): Promise<{ winner: T | null; index: number | null; matches: Match[] }>;
+
+interface Choice { winner: 0 | 1 | null; reason?: string }
+
+/**
+ * Maps each item, then reduces groups of `fan` (8) values until one is left [S72]. `reduce` gets what `map` made at depth
+ * 1, its own results after that. Nulls are dropped with a log; null when nothing is left.
+ *
+ * @example
+ * const summary = await mapReduce(files, file => agent(`Summarise ${file}.`),
+ *   (parts, depth) => agent(`Merge these summaries (level ${depth}):\n\n${parts.join('\n\n')}`))
+ */
+declare function mapReduce<I, M, R>(
+  items: readonly I[],
+  map: (item: I, index: number) => M | PromiseLike<M>,
+  reduce: (values: (NonNullable<M> | NonNullable<R>)[], depth: number) => R | PromiseLike<R>,
+  opts?: { fan?: number },
+): Promise<NonNullable<R> | null>;
+
 // ------------------------------------------------------------------------------------------ built-ins beyond ECMAScript [S09]
 
 declare function structuredClone<T>(value: T): T;
