@@ -97,7 +97,7 @@ class Loop:
         self._rounds = settings.schema_rounds
         self._purse = Purse()
         self._told: dict[int, int] = {}  # tokens of answers under way, by draw
-        self._read = 0  # tokens that the model has read in this step, as far as it has told
+        self._read: int | None = None  # tokens that the model has read in this step, once it has told
         self._misfits = 0
         self._empty = 0
         self._model: str | None = None
@@ -141,7 +141,7 @@ class Loop:
         """What the model says next, on record; in less room when there is no more."""
         parameters = self._parameters()
         draw = partial(self._draw, conversation, parameters)
-        self._read = 0
+        self._read = None
         while True:
             try:
                 drawn = await (draw(0) if self._candidates is None else self._candidates.drawn(draw, conversation))
@@ -180,6 +180,7 @@ class Loop:
         usage = Usage(int(used.input_tokens), int(used.output_tokens), cost or 0.0)
         self._purse.pay(usage)
         self._read = usage.input_tokens
+        self._tell_tokens()
         return usage
 
     async def _stream(
@@ -199,7 +200,7 @@ class Loop:
                     self._told[number] = max(stream.usage.output_tokens, pieces)
                     if (now := time.monotonic()) - told >= _TOLD_EVERY_S:
                         told = now
-                        self._emit({"tokens": self._purse.total.output_tokens + sum(self._told.values())})
+                        self._tell_tokens()
                 response = sound(stream.get())
         except asyncio.CancelledError:
             self._pay_for_part(number)
@@ -219,8 +220,14 @@ class Loop:
         read what the draw has that came in time."""
         from pydantic_ai.usage import RequestUsage
 
-        if self._read:
+        if self._read is not None:
             self._pay(None, RequestUsage(input_tokens=self._read, output_tokens=self._told.get(number, 0)))
+
+    def _tell_tokens(self) -> None:
+        body: dict[str, Json] = {"tokens": self._purse.total.output_tokens + sum(self._told.values())}
+        if self._candidates is not None and self._read is not None:
+            body["waiting"] = "the other candidates"  # how long for, is their own affair, not the stall watch's
+        self._emit(body)
 
     def _parameters(self) -> ModelRequestParameters:
         from pydantic_ai.models import ModelRequestParameters

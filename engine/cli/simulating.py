@@ -81,8 +81,11 @@ async def simulate(shell: Shell, script: str, args: str | None) -> int:
             settings = engine.settings
     async with journal(shell) as recorded:
         usage = {model: one for model, one in (await recorded.mean_usage()).items() if model != SIMULATED}
-    asked = [view.content.get("model") or settings.model for view in calls if view.kind == CallKind.AGENT]
-    told = estimate(asked, usage, settings.estimate)
+    agents = [view.content for view in calls if view.kind == CallKind.AGENT]
+    asked = [
+        content.get("model") or settings.model for content in agents for _ in range(content.get("candidates") or 1)
+    ]
+    told = estimate(asked, usage, settings.estimate) | {"agents": len(agents)}
     if shell.out.is_json:
         shell.out.json(
             {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.judging import PRICES, Judged, choice, is_chooser
-from support.scripted_model import Asked, Call, Fails, Reply
+from support.scripted_model import Asked, Call, Fails, Holds, Reply, Stalls
 
 ANSWER_USD = (7 * 1000 + 11 * 10000) / 1_000_000
 
@@ -100,6 +100,18 @@ def test_S71_a_draw_that_fails_sinks_nothing(scene: Judged) -> None:
     assert len(turn["proposals"]) == 1
     assert sorted(message.rpartition(": ")[2] for message in turn["failed"]) == ["no luck", "slower"]
     assert scene.call()["attempts"] == 1
+
+
+def test_S71_a_draw_that_hangs_is_cut_off_and_what_it_had_read_is_paid_for(scene: Judged) -> None:
+    scene.config(f"[agents]\ncandidates_wait_s = 0.05\n{PRICES}")
+    never = scene.service.event()
+    scene.worker = Draws([Holds(never), "fine", Stalls(3), "fine"])
+    got = scene.result("return await agent('x', {candidates: 4, full: true})\n")
+    assert got["value"] == "fine"
+    assert got["usage"]["inputTokens"] == 28
+    assert 22 < got["usage"]["outputTokens"] < 30
+    (turn,) = scene.turns("candidates")
+    assert turn["late"] == 2
 
 
 def test_S71_when_all_draws_fail_the_step_fails_as_one_would(scene: Judged) -> None:

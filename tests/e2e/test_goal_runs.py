@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.judging import PRICES, Judged, is_judge, verdict
+from support.repositories import Repository
 from support.scripted_model import Asked, Call, Fails, Holds, Reply
 
 CAUGHT = """\
@@ -237,8 +238,42 @@ def test_S70_in_a_simulation_nothing_is_run_and_nobody_judges(scene: Judged) -> 
             "exitCode": 0,
         }
     ]
+    # What it might cost: three draws of the usual answer.
+    assert (done.json["estimate"]["agents"], done.json["estimate"]["output_tokens"]) == (1, 3000)
     assert scene.service.requests == []
     assert not (scene.folder / "ran").exists()
+
+
+def test_S25_S70_the_check_runs_in_the_agent_s_worktree(scene: Judged) -> None:
+    Repository.make(scene.folder, {"a.txt": "a"})
+    scene.worker = writes_n
+    body = "return await agent('Write.', {check: 'cat n.txt; pwd', isolation: 'worktree', full: true})\n"
+    got = scene.result(body, "--allow", "check")
+    assert [one["met"] for one in got["verdicts"]] == ["met"]
+    assert got["worktree"]["files"] == ["n.txt"]
+    assert not (scene.folder / "n.txt").exists()
+    (turn,) = scene.turns("check")
+    assert turn["text"].endswith("round 0" + str(scene.folder / got["worktree"]["path"]))
+
+
+def test_S70_a_program_that_cannot_be_held_needs_another_judge(scene: Judged) -> None:
+    program = '[programs.mine]\ncommand = ["sh", "-c", "grep -q Louder && echo LOUD || echo quiet"]\n'
+    scene.config(program)
+    body = f"{CAUGHT}return await caught(() => agent('Speak.', {{goal: 'It is loud.'}}))\n"
+    assert scene.result(body, backend="cli:mine") == [
+        "UsageError",
+        "tools_unsupported",
+        "cli:mine cannot be a judge: cli:mine cannot be held to the tools (none): a program of [programs] cannot be held "
+        "to tools. Name another: [agents] judge_model in the config.",
+    ]
+    scene.config(f'[agents]\njudge_model = "openai:judge-1"\n{program}')
+    scene.judge = lambda asked: (
+        verdict("met", ("loud", True, "LOUD"))
+        if "LOUD" in asked.text
+        else verdict("not met", ("loud", False, "quiet"), reason="Louder.")
+    )
+    done = scene.pawl("resume", "r", "--json", "--quiet")
+    assert done.json["result"] == "LOUD", done
 
 
 # ── objects, interruptions, caps ───────────────────────────────────────────────────────────────────────────────────────
