@@ -184,7 +184,7 @@ async function verify(claim) {
   if (first === null) return null
   if (first.state === 'holds' || first.state === 'unverifiable') return { ...claim, ...first }
   const ballot = await vote(READERS, i => (i === 0 ? first : look(claim, i)), { key: ({ state }) => (isFault(state) ? 'fault' : 'none') })
-  if (ballot.winner === null) return null
+  if (ballot.winner === null) return { ...claim, state: 'unanswered', why: `called ${first.state}, and no majority agreed or disagreed: ${first.why}` }
   // Wrong or stale is the first reader's word: all that the others had to say is whether there is a fault at all.
   if (isFault(ballot.winner.state)) return { ...claim, ...first, votes: { for: ballot.votes, of: READERS } }
   log(`${claim.file}:${claim.line}: a first reader called it ${first.state}, the others did not`)

@@ -240,7 +240,7 @@ function ranked(findings) {
     const key = `${file}:${line}:${title.toLowerCase().replace(/\W+/g, ' ').trim()}`
     return !keys.has(key) && keys.add(key)
   })
-  if (distinct.length < findings.length) log(`${findings.length - distinct.length} findings were found twice`)
+  if (distinct.length < findings.length) log(`dropped, for another reviewer found the same: ${findings.length - distinct.length}`)
   return distinct
 }
 

@@ -145,8 +145,7 @@ async function change(cause, prompt, shown) {
   try {
     return await agent(prompt, options)
   } catch (error) {
-    if (error.code !== 'goal_not_met') throw error
-    return { value: null, reason: error.message, worktree: null }
+    return { value: null, reason: error.message, worktree: null } // a cap, too: what was merged before has to be told
   }
 }
 

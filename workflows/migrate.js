@@ -146,8 +146,9 @@ async function transform(file, why = '') {
     )
     return { value, worktree, problem: value === null ? `the agent gave no answer (${reason})` : doubt(value, worktree) }
   } catch (error) {
-    if (error.code !== 'goal_not_met') throw error
-    return { value: null, worktree: null, problem: `${error.message} (\`pawl show\` names the branch)` }
+    // Also a cap that is reached ends no more than this file: what was merged before has to be told.
+    const kept = error.code === 'goal_not_met' ? ' (`pawl show` names the branch)' : ''
+    return { value: null, worktree: null, problem: error.message + kept }
   }
 }
 

@@ -224,7 +224,9 @@ async def test_what_nobody_read_or_verified_is_told(clock: Clock) -> None:
     assert (told["degraded"], result["ok"], result["wrong"]) == (True, False, [])
     assert result["gaps"] == ["docs/hands.md, from line 1: nobody read it who can be believed"]
     # One reader called it wrong and two were out: that is no majority, and no all-clear.
-    assert [one["claim"] for one in result["unanswered"]] == ["PORT is 8080"]
+    assert [(one["claim"], one["why"]) for one in result["unanswered"]] == [
+        ("PORT is 8080", "called wrong, and no majority agreed or disagreed: It is 9090")
+    ]
 
 
 async def test_without_a_model_nothing_is_fine(clock: Clock) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -301,6 +302,30 @@ async def test_without_answers_nothing_is_changed(orchard: Orchard) -> None:
     assert (told["result"]["ok"], len(told["result"]["failed"])) == (False, 3)
     assert (found["result"]["ok"], found["result"]["why"]) == (False, "nobody found the files to migrate")
     assert orchard.subjects == ["Start"]
+
+
+async def test_a_cap_in_the_middle_does_not_hide_what_was_merged(orchard: Orchard) -> None:
+    """Three agents may be asked: nobody is left to do again what conflicts."""
+    async with ScriptedModel(then=answer) as model:
+        orchard.serve(model)
+        done = await orchard.do(*orchard.words(), "--max-agents", "3", "--json")
+    result = done.json["result"]
+    assert [one["file"] for one in result["migrated"]] == ["src/apple.py"]
+    whys = {one["file"]: one["why"] for one in result["failed"]}
+    start = "conflicts in users.txt, and when it was done again: "
+    assert [*whys] == ["src/pear.py", "src/plum.py"] and all(why.startswith(start) for why in whys.values())
+    assert "3 agents" in whys["src/pear.py"]
+    assert (result["ok"], orchard.subjects) == (False, ["Migrate src/apple.py", "Start"])
+
+
+async def test_without_git_every_file_says_why(tmp_path: Path) -> None:
+    orchard = Orchard(tmp_path / "orchard")
+    shutil.rmtree(tmp_path / "orchard/.git")
+    async with ScriptedModel(then=answer) as model:
+        orchard.serve(model)
+        result = (await orchard.migrate())["result"]
+    assert result["ok"] is False and len(result["failed"]) == 3
+    assert all("git" in one["why"] for one in result["failed"])
 
 
 @pytest.mark.parametrize("nth", range(1, 19))
