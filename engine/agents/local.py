@@ -16,6 +16,7 @@ import atexit
 import hashlib
 import os
 import secrets
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,8 @@ class LocalBackend:
         if request.candidates > 1:  # one seed would draw the same each time
             usual = talker.settings
             talker = replace(talker, varied=lambda number: {**usual, "seed": _seed(request) + number})
-        async with self._slots:
+        # An agent whose candidates are judged here, too, waits for its judge, who needs a slot: it may hold none.
+        async with self._slots if request.candidates == 1 else nullcontext():
             answer = await self._answered(talker, request, emit)
         return replace(
             answer, value=answer.value.strip() if isinstance(answer.value, str) else answer.value, model=MODEL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,9 +19,12 @@ from support.trails import MemoryTrail
 from engine.agents import local
 from engine.agents.bounding import Bounds, bounded
 from engine.agents.definitions import known
+from engine.agents.judging import Bench, Seat
 from engine.agents.local import LocalBackend
+from engine.clock import SystemClock
 from engine.errors import AgentError
 from engine.schemas import check_schema, validator_for
+from engine.settings import AgentSettings
 from engine.values import AgentRequest
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
@@ -203,3 +207,20 @@ def test_a_bounded_copy_is_a_schema(schema: dict[str, Any]) -> None:
     copy = bounded(schema, Bounds())
     check_schema({"allOf": [True], **copy})
     validator_for(copy).problem({})
+
+
+async def test_S71_agents_do_not_wait_for_their_own_judges_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch) as (backend, model):
+        model.then = lambda asked: (
+            '{"reason": "x", "choice": 1}' if "You choose" in asked.text else f"answer {len(model.requests)}"
+        )
+
+        def asks(call: int) -> AgentRequest:
+            asked = request(call=call, candidates=2)
+            judge = Bench([Seat("local", backend.run)], asked, AgentSettings(), SystemClock())
+            return replace(asked, judge=judge)
+
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*(backend.run(asks(call), ignore) for call in range(2 * local.SLOTS)))
+    assert all(answer.value.startswith("answer") for answer in answers)
+    assert len({asked.raw["seed"] for asked in model.requests if "You choose" not in asked.text}) == 2
