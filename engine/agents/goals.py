@@ -99,11 +99,11 @@ class Goal:
             while True:
                 answer = await ask(request, adding(paid, emit))
                 paid += answer.usage
-                await _may_go_on(paid, emit)
-                mark = _mark(answer.value)
-                if mark == past.accepted:  # it was met, and the interruption came before that was settled
+                emit({"usage": paid.to_json()})
+                mark, trail = _mark(answer.value), await self.reopened()
+                if mark == Past.of(trail.earlier).accepted:  # met, and interrupted before that was settled
                     break
-                request = replace(request, trail=await self.reopened(), session=answer.session or request.session)
+                request = replace(request, trail=trail, session=answer.session or request.session)
                 look = _Look(self, request, answer, mark, adding(paid, emit))
                 rounds = 1 + sum(one["met"] != MET for one in found)
                 verdict, told, spent = await look.verdict(is_last=rounds >= self.settings.goal_rounds)
@@ -194,6 +194,7 @@ class _Look:
                 self._fail(f"the judge failed: no verdict that counts after {len(wrong)} rounds: {problem}", NO_USAGE)
 
     async def _asked(self, judge: Judge, exhibits: Exhibits, wrong: tuple[tuple[str, str], ...]) -> Opinion:
+        await _may_go_on(self._paid, self._emit)
         self._emit({"waiting": "its judge"})
         try:
             said = await judge.ask(exhibits.question, verdicts.SCHEMA, adding(self._paid, self._emit), feedback=wrong)
