@@ -45,6 +45,7 @@ const dimensions = args?.dimensions ?? [
   'tests: behaviour that is new and that no test would miss',
 ]
 const PART = 40_000 // characters that one reviewer reads
+const LONG = 2_000 // characters of a line
 const AROUND = 40 // lines before and after a finding that its sceptics read
 const RANK = { critical: 0, major: 1, minor: 2 }
 
@@ -90,7 +91,7 @@ phase('Read')
 const isDiff = base !== undefined || paths === undefined
 const { files, gaps } = isDiff ? await readDiff() : await readFiles()
 const parts = share(files)
-log(`${files.reduce((sum, file) => sum + file.lines.length, 0)} lines of ${files.length} files, shared out to ${parts.length} for each dimension`)
+log(`${files.flatMap(({ lines }) => lines).length} lines of ${files.length} files, shared out to ${parts.length} for each dimension`)
 
 phase('Find')
 let dropped = 0
@@ -166,7 +167,8 @@ async function git(command) {
 
 /** The files of a unified diff. A line that was taken away has the number of the line that now stands in its place. */
 function parseDiff(text) {
-  const files = []
+  const files = new Map()
+  let name = ''
   let number = 0
   let left = 0 // lines of the hunk that are still to come: only outside of hunks a line is a heading
   for (const line of text.split('\n')) {
@@ -174,39 +176,28 @@ function parseDiff(text) {
     if (hunk !== null) {
       number = Math.max(1, Number(hunk[2]))
       left = Number(hunk[1] ?? 1) + Number(hunk[3] ?? 1)
+      if (!files.has(name)) files.set(name, [])
     } else if (left > 0 && /^[-+ ]/.test(line)) {
-      files.at(-1).lines.push({ number, text: `${line[0]} ${line.slice(1)}` })
+      files.get(name).push({ number, text: `${line[0]} ${line.slice(1)}` })
       left -= line[0] === ' ' ? 2 : 1
       if (line[0] !== '-') number += 1
-    } else if (left <= 0 && line.startsWith('diff --git ')) {
-      files.push({ file: line.slice(line.lastIndexOf(' b/') + 3), lines: [] })
-    } else if (left <= 0 && line.startsWith('+++ b/')) {
-      files.at(-1).file = line.slice(6).replace(/\t$/, '')
+    } else if (left <= 0 && /^(--- a|\+\+\+ b)\//.test(line)) {
+      name = line.slice('--- a/'.length).replace(/\t$/, '')
+    } else if (line.startsWith('Binary files ')) {
+      log(`nothing to read: ${line}`)
     }
   }
-  const empty = files.filter(file => file.lines.length === 0)
-  if (empty.length > 0) log(`nothing to read in ${listed(empty.map(({ file }) => file))}: binary, or only renamed or its mode changed`)
-  return files.filter(file => file.lines.length > 0)
+  return [...files].map(([file, lines]) => ({ file, lines }))
 }
 
-/** Parts of about PART characters, in order; a file that is larger than one goes on in the next. */
+/** Parts of about PART characters, in order; a file that does not fit into one goes on in the next. */
 function share(files) {
-  const parts = []
-  let room = 0
-  for (const { file, lines } of files) {
-    let piece = null
-    for (const line of lines) {
-      if (room < line.text.length) {
-        parts.push([])
-        piece = null
-        room = PART
-      }
-      if (piece === null) parts.at(-1).push((piece = { file, lines: [] }))
-      piece.lines.push({ ...line, text: line.text.slice(0, PART) })
-      room -= line.text.length + 8
-    }
-  }
-  return parts
+  const all = files.flatMap(({ file, lines }) => lines.map(({ number, text }) => ({ file, number, text: text.slice(0, LONG) })))
+  const long = files.flatMap(({ lines }) => lines).filter(({ text }) => text.length > LONG).length
+  if (long > 0) log(`${long} lines are cut after ${LONG} characters`)
+  let size = 0
+  const parts = Map.groupBy(all, ({ text }) => Math.floor((size += text.length + 8) / PART))
+  return [...parts.values()].map(lines => [...Map.groupBy(lines, ({ file }) => file)].map(([file, lines]) => ({ file, lines })))
 }
 
 function shown({ file, lines }) {
@@ -247,7 +238,7 @@ function ranked(findings) {
 // ---- Verifying
 
 async function verify(finding) {
-  const { lines } = files.find(({ file }) => file === finding.file)
+  const lines = files.find(({ file }) => file === finding.file)?.lines ?? []
   const at = lines.findIndex(({ number }) => number === finding.line)
   const around = { file: finding.file, lines: lines.slice(Math.max(0, at - AROUND), at + AROUND) }
   const ballot = await vote(

@@ -104,7 +104,7 @@ async function discover() {
   if (named === null) return null
   const found = []
   for (const file of [...new Set(named)].sort()) {
-    if (args.containing === undefined || (await textOf(file)).includes(args.containing)) found.push(file)
+    if (args.containing === undefined || ((await textOf(file)) ?? '').includes(args.containing)) found.push(file)
   }
   log(`${found.length} files to migrate`)
   return found

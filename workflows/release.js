@@ -74,7 +74,7 @@ const ENTRY = {
 const results = [] // of the checks
 let notes = []
 let internal = 0
-let entry = null
+let entry = ''
 
 phase('Collect')
 if (hasEntry(await readFile(changelog))) throw new Error(`${changelog} has an entry for ${version} already: choose another version, or take it out`)
@@ -117,7 +117,7 @@ function told(status) {
     notes,
     internal,
     checks: results,
-    entry,
+    entry: entry || null,
   }
 }
 

@@ -128,7 +128,7 @@ async def test_findings_are_placed_doubted_and_ranked(shop: Shop) -> None:
     assert "dropped, for shop/no.py:1 was not shown to correctness: A file that is not there\n" in done.err
     assert "dropped, for shop/long.py:400 was not shown to correctness: A line that was not changed\n" in done.err
     assert "dropped, for another reviewer found the same: 1\n" in done.err
-    assert "nothing to read in logo.bin: binary, or only renamed or its mode changed\n" in done.err
+    assert "nothing to read: Binary files a/logo.bin and b/logo.bin differ\n" in done.err
     assert shop.repository.status == [" M shop/money.py", "?? notes.txt"]
     assert (await shop.do("replay", "review", "--json")).json["result"] == REPORT
 
