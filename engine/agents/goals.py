@@ -41,17 +41,19 @@ class Past:
     Attributes:
         verdicts: oldest first.
         pending: what the worker was still to hear of the last one; empty when it has heard it.
+        said: the worker's last words.
         accepted: the mark of the answer with which the goal was met, when nothing came after it.
     """
 
     verdicts: tuple[dict[str, Json], ...] = ()
     pending: str = ""
+    said: str = ""
     accepted: str | None = None
 
     @staticmethod
     def of(turns: Sequence[TurnRow]) -> Past:
         found: list[dict[str, Json]] = []
-        pending, accepted = "", None
+        pending, said, accepted = "", "", None
         for turn in turns:
             if turn.role == "judge":
                 body = json.loads(turn.body)
@@ -61,7 +63,9 @@ class Past:
                     accepted = body.get("answer") if body["verdict"]["met"] == MET else None
             elif turn.role in ("user", "assistant"):
                 pending, accepted = "", None
-        return Past(tuple(found), pending, accepted)
+                if turn.role == "assistant":
+                    said = str(json.loads(turn.body).get("text") or said)
+        return Past(tuple(found), pending, said, accepted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Goal:
         past = Past.of(request.trail.earlier)
         paid, found = NO_USAGE, list(past.verdicts)
         if past.pending:
-            request = replace(request, feedback=(*request.feedback, ("", past.pending)))
+            request = replace(request, feedback=(*request.feedback, (cut(past.said, _ANSWER_CHARACTERS), past.pending)))
         try:
             while True:
                 answer = await ask(request, adding(paid, emit))
