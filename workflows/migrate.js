@@ -27,7 +27,7 @@ export const meta = {
         description: 'patterns of the files to migrate; without them an agent looks for the files',
       },
       containing: { type: 'string', minLength: 1, description: 'only files that contain this text' },
-      timeoutMinutes: { type: 'number', exclusiveMinimum: 0, maximum: 600, description: 'for the first and the last run of the command' },
+      timeoutMinutes: { type: 'number', exclusiveMinimum: 0, maximum: 600, description: 'for the first and the last run; others have agents.check_minutes' },
       most: { type: 'integer', minimum: 1, maximum: 500, description: 'files in this run; the others are told as waiting' },
       hint: { type: 'string', minLength: 1, description: 'an example of the change, or what to mind' },
     },
@@ -64,6 +64,7 @@ if (!before.ok) {
 }
 const all = await discover()
 if (all === null) return told({ why: 'nobody found the files to migrate', final: before })
+if (all.length === 0) return told({ why: 'there is no such file', final: before }) // a pattern that is wrong must not look done
 const files = all.slice(0, most)
 const waiting = all.slice(most)
 if (waiting.length > 0) log(`${waiting.length} of ${all.length} files wait for another run (most: ${most})`)
@@ -91,6 +92,7 @@ function told({ why, final, sites = 0, migrated = [], nothingToDo = [], failed =
 
 // ---- The command
 
+/** Runs the command in the project. */
 async function verify() {
   const { ok, exitCode, stdout, stderr } = await check(command, { timeoutMinutes })
   return { ok, exitCode, output: ok ? null : `${stdout}\n${stderr}`.trim().slice(-SHOWN) }

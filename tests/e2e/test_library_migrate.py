@@ -263,6 +263,12 @@ async def test_changes_that_only_fail_together_are_told(orchard: Orchard) -> Non
     assert result["final"] == {"ok": False, "exitCode": 1, "output": ""}
 
 
+async def test_a_pattern_that_matches_nothing_is_not_done(orchard: Orchard) -> None:
+    told = await orchard.migrate(backend="sample", files=["source/*.py"])
+    assert (told["result"]["ok"], told["result"]["why"]) == (False, "there is no such file")
+    assert told["agents"]["total"] == 0
+
+
 async def test_a_command_that_fails_before_stops_it(orchard: Orchard) -> None:
     result = (await orchard.migrate(backend="sample", command="echo red; exit 7"))["result"]
     assert (result["ok"], result["why"]) == (False, "the command fails before anything was changed")
