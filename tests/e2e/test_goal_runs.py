@@ -362,3 +362,38 @@ def test_S43_S70_a_cap_holds_between_rounds_whoever_has_spent_it(scene: Judged) 
     # 11 + 500 are under the cap, 22 + 1,000 are not: the third answer is not asked for.
     assert len(scene.asked_worker()) == 2
     assert done.json["usage"]["output_tokens"] == 1022
+
+
+@pytest.mark.parametrize("request_number", range(1, 7))
+def test_S70_killed_at_any_request_it_ends_as_if_nothing_had_been(scene: Judged, request_number: int) -> None:
+    """Two rounds with a tool each and their verdicts are six requests; only the one that was cut off is made again."""
+    never, is_held = scene.service.event(), [False]
+
+    def held(asked: Asked, says: Any) -> Any:
+        if len(scene.service.requests) == request_number and not is_held[0]:
+            is_held[0] = True
+            return Holds(never)
+        return says(asked)
+
+    def judges(asked: Asked) -> Any:
+        if '"round 1"' in asked.text:
+            return verdict("met", ("twice", True, '"round 1"'), reason="")
+        return verdict("not met", ("twice", False, "wrote"), reason="Write once more.")
+
+    scene.worker = lambda asked: held(asked, writes_n)
+    scene.judge = lambda asked: held(asked, judges)
+    body = "return await agent('Write.', {goal: 'It is written twice.', check: 'test -s n.txt', full: true})\n"
+    flags = ("--json", "--quiet", "--run-id", "r", "--backend", "openai:fake-1", "--allow", "check")
+    with scene.pawl.started("run", scene.pawl.script(body), *flags) as process:
+        scene.service.wait_for_requests(request_number)
+        process.kill()
+        process.wait()
+    done = scene.pawl("resume", "r", "--json", "--quiet", "--allow", "check")
+    assert done.code == 0, done
+    got = done.json["result"]
+    assert got["value"].startswith("I wrote ")
+    assert [one["met"] for one in got["verdicts"]] == ["not met", "met"]
+    assert (scene.folder / "n.txt").read_text() == "round 1"
+    assert len(scene.service.requests) == 7
+    said = [turn["text"] for turn in scene.turns("user")]
+    assert sum("Write once more." in text for text in said) == 1
