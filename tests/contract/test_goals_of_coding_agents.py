@@ -10,8 +10,8 @@ import pytest
 from support.agents_service import ModelService
 from support.coding_agents import MODELS, agent_environment, find_program
 from support.judging import HEAD
-from support.pawl import ROOT, Pawl
-from support.scripted_model import Asked, Call
+from support.pawl import ROOT, Pawl, until
+from support.scripted_model import Asked, Call, Holds
 
 COMMANDS = {
     "cli:claude": "claude",
@@ -69,3 +69,35 @@ def test_S70_a_coding_agent_goes_on_until_its_judge_is_content(backend: str, tmp
         assert not list((tmp_path / "home/tmp").glob("pawl-judge-*"))
         shown = pawl("show", "r", "--call", "1", "--transcript").out
         assert "not met: Say two." in shown
+
+
+@pytest.mark.parametrize("backend", ["cli:claude", "acp:opencode"])
+def test_S70_a_coding_agent_that_was_killed_at_its_judge_goes_on_in_its_session(backend: str, tmp_path: Path) -> None:
+    find_program(COMMANDS[backend])
+    program = backend.partition(":")[2]
+    judges = [0]
+
+    def answers(asked: Asked) -> Any:
+        if "You are an independent judge." in asked.text:
+            judges[0] += 1
+            if judges[0] == 1:
+                return Holds(never)
+        return answer(asked)
+
+    with ModelService(answers) as service:
+        never = service.event()
+        pawl = Pawl(tmp_path / "project")
+        pawl.environ = {**agent_environment(program, tmp_path / "home", service), "PYTHONPATH": str(ROOT)}  # type: ignore[arg-type]
+        script = pawl.script("return await agent('Count to two.', {goal: 'It said two.', full: true})\n", head=HEAD)
+        flags = ("--json", "--quiet", "--run-id", "r", "--backend", f"{backend}:{MODELS[program]}")
+        with pawl.started("run", script, *flags) as process:
+            until(lambda: judges[0] == 1, "the judge is asked")
+            process.kill()
+            process.wait()
+        done = pawl("resume", "r", "--json", "--quiet")
+        assert done.code == 0, done
+        got = done.json["result"]
+        assert got["value"] == "I said two.", got["reason"]
+        assert [one["met"] for one in got["verdicts"]] == ["not met", "met"]
+        again = next(asked for asked in service.requests if "This is attempt 2" in asked.text)
+        assert "I said one." in again.text, "the conversation was not continued"

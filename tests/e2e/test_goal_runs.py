@@ -71,6 +71,8 @@ def test_S70_the_goal_is_met_in_the_third_round(scene: Judged) -> None:
     shown = scene.pawl("show", "r", "--call", "1", "--transcript").out
     assert "not met: Write once more.\n  - not met: n.txt says 2: “wrote”" in shown
     assert scene.pawl("search", "once", "more").out.count("judge: ") == 2
+    shown = scene.pawl("show", "r", "--call", "1").out
+    assert shown.count("verdict      not met: Write once more.\n") == 2 and "verdict      met\n" in shown
 
 
 def test_S70_the_judge_sees_evidence_and_not_the_worker_s_conversation_as_its_own(scene: Judged) -> None:
