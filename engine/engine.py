@@ -24,6 +24,7 @@ from engine.checks import CheckReport
 from engine.clock import SystemClock
 from engine.diagnostics import open_log
 from engine.errors import JournalError, PawlError, ReplayDiffers, RunStateError, UsageError
+from engine.examination import Examine
 from engine.faultpoints import FaultPoint, no_fault
 from engine.handle import RunHandle
 from engine.identity import canonical
@@ -61,12 +62,21 @@ CONTROL_WAIT_S = 5.0
 class Engine:
     """A project and its journal. Use it with `async with`; one engine drives any number of runs."""
 
-    def __init__(self, project: Path, journal: Journal, settings: Settings, *, fault: FaultPoint = no_fault) -> None:
+    def __init__(
+        self,
+        project: Path,
+        journal: Journal,
+        settings: Settings,
+        *,
+        fault: FaultPoint = no_fault,
+        examine: Examine | None = None,
+    ) -> None:
         self.project = project
         self.journal = journal
         self.settings = settings
         self._clock = SystemClock()
         self._fault = fault
+        self._examine = examine
         self._handles: set[RunHandle] = set()
         self._log = open_log(settings.log)
 
@@ -78,11 +88,13 @@ class Engine:
         journal: Path | Journal | None = None,
         settings: Settings | None = None,
         fault: FaultPoint = no_fault,
+        examine: Examine | None = None,
     ) -> Engine:
         """Opens the project at or above `project` (the current folder by default); nothing is created yet.
 
         Args:
             fault: for tests; see `engine.faultpoints`.
+            examine: `engine.authoring.examine`, for an engine that goes on with runs of `pawl new`.
 
         Raises:
             UsageError: config.toml or a PAWL_* variable does not fit.
@@ -99,7 +111,7 @@ class Engine:
             from engine.journal.sqlite import SqliteJournal
 
             journal = SqliteJournal(journal, fault=fault)
-        return cls(root, journal, settings, fault=fault)
+        return cls(root, journal, settings, fault=fault, examine=examine)
 
     async def __aenter__(self) -> Engine:
         return self
@@ -344,6 +356,7 @@ class Engine:
             clock=self._clock,
             fault=self._fault,
             log=self._log,
+            examine=self._examine,
         )
 
     def _held(self, handle: RunHandle) -> RunHandle:

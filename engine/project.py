@@ -12,6 +12,7 @@ IGNORED = """\
 /logs/
 /locks/
 /outputs/
+/drafts/
 /worktrees/
 """
 

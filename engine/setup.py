@@ -19,6 +19,7 @@ from engine.agents.registry import Backends
 from engine.assets import stdlib_version
 from engine.checks import CheckReport
 from engine.errors import ScriptError, UsageError
+from engine.examination import EXAMINE
 from engine.leftovers import OUTPUTS
 from engine.limits import Caps
 from engine.loading import Inspected
@@ -197,7 +198,7 @@ def effective(options: RunOptions, meta: Meta, settings: Settings) -> Effective:
 
 
 def resumed(options: RunOptions, before: Effective, settings: Settings) -> Effective:
-    """What is not given is as recorded."""
+    """What is not given is as recorded; what marks a run of `pawl new` stays."""
     return Effective(
         backend=options.backend or before.backend,
         model=options.model or before.model,
@@ -207,7 +208,7 @@ def resumed(options: RunOptions, before: Effective, settings: Settings) -> Effec
         cost_usd=_first(options.max_cost_usd, before.cost_usd),
         agents=_first(options.max_agents, before.agents),
         minutes=_first(options.max_minutes, before.minutes),
-        allow=options.allow if options.allow is not None else before.allow,
+        allow=before.allow if options.allow is None else options.allow | (before.allow & {EXAMINE}),
     )
 
 

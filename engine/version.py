@@ -26,6 +26,7 @@ from engine.dispatch import Dispatcher
 from engine.effects import Questions, Workspace, checked, host_effects, passed, simulated_effects
 from engine.errors import LimitReached, PawlError, ScriptError
 from engine.events import Event, RunEnded, RunStarted
+from engine.examination import EXAMINE, Examine, examiner
 from engine.executors import Emit, Executor
 from engine.explaining import Explainer
 from engine.faultpoints import FaultPoint, no_fault
@@ -78,6 +79,7 @@ class Beginning:
         engine_change: what of engine and library is not as it was, for a warning.
         paid, agents, active_ms: what the earlier versions used of the caps.
         cut_off: what of `paid` no settlement says, by call: attempts that were cut off, of calls that are still open.
+        examine: what check() does in a run of `pawl new`.
     """
 
     run_id: str
@@ -101,6 +103,7 @@ class Beginning:
     engine_change: str | None = None
     fault: FaultPoint = no_fault
     log: TextIO | None = None
+    examine: Examine | None = None
 
 
 def drive(
@@ -314,6 +317,8 @@ def _executors(
         if not simulate and NotPermitted.NEEDS[kind] not in begin.effective.allow:
             out[kind] = NotPermitted(kind)
     out[CallKind.AGENT] = Agents(
+    if EXAMINE in begin.effective.allow:
+        out[CallKind.CHECK] = examiner(begin.examine, begin.project, begin.settings)
         run_id=begin.run_id,
         workspace=str(begin.project),
         default_backend=begin.effective.backend,

@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("driving", "Run a workflow."),
     "resume": ("driving", "Go on with a run that stopped, failed or was edited."),
     "replay": ("driving", "Run a recorded run again from the journal alone."),
+    "new": ("new", "Write a workflow from a description."),
     "check": ("scripts", "Say everything that is wrong with scripts."),
     "simulate": ("simulating", "Try a script without a model; estimate its cost."),
     "runs": ("looking", "List the runs of this project."),

@@ -38,6 +38,9 @@ Prepare = Callable[["Engine"], Awaitable[Launch]]
 """Reads the script and asks what a person must agree to; what it returns starts the run. Ctrl-C during the first ends
 the command, during the second it interrupts the run."""
 
+Ended = Callable[[Shell, "Outlets", RunResult, View], int]
+"""Tells how a run ended, and returns the exit code."""
+
 
 INTERRUPTED_CODE = 5
 
@@ -112,15 +115,21 @@ class Outlets:
 
 
 async def drive(
-    shell: Shell, outlets: Outlets, prepare: Prepare, *, told: Callable[[RunHandle], None] | None = None
+    shell: Shell,
+    outlets: Outlets,
+    prepare: Prepare,
+    *,
+    told: Callable[[RunHandle], None] | None = None,
+    ended: Ended | None = None,
 ) -> int:
     """Opens the engine, starts the run, shows it, prints how it ended, returns the exit code.
 
-    `told` is called once the run has its lease: what `--detach` waits for.
+    `told` is called once the run has its lease: what `--detach` waits for. `ended` takes the place of `finish`.
     """
+    from engine.authoring import examine
     from engine.engine import Engine
 
-    async with Engine.open(shell.project, journal=shell.journal) as engine:
+    async with Engine.open(shell.project, journal=shell.journal, examine=examine) as engine:
         launch = await prepare(engine)
         with Stopper() as stopper:
             handle = await launch()
@@ -144,7 +153,7 @@ async def drive(
             finally:
                 view.close()
                 outlets.close()
-    return finish(shell, outlets, result, view)
+    return (ended or finish)(shell, outlets, result, view)
 
 
 async def _follow(engine: Engine, handle: RunHandle, view: View, shell: Shell, outlets: Outlets) -> None:

@@ -162,7 +162,7 @@ def _drive(shell: Shell, flags: dict[str, Any], prepare: Prepare, *, is_explaine
 
     from engine.cli.driver import Outlets, drive
 
-    _refuse_inside_agents()
+    refuse_inside_agents()
 
     outlets = Outlets.open(
         events=flags["events"], out=flags["out"], fails_degraded=flags["fail_degraded"], is_explained=is_explained
@@ -174,7 +174,7 @@ def _drive(shell: Shell, flags: dict[str, Any], prepare: Prepare, *, is_explaine
     return detached(shell, lambda told: asyncio.run(drive(shell, outlets, prepare, told=told)))
 
 
-def _refuse_inside_agents() -> None:
+def refuse_inside_agents() -> None:
     """Subagents can't start workflows: a script's own `workflow()` shares its caps, a command of an agent has none."""
     import os
 

@@ -25,7 +25,7 @@ GARBAGE_THRESHOLD = 20_000
 """New objects between two collections, 700 by default. What imports and runs make mostly stays: looking at it so often
 finds nothing and costs 4 µs a call."""
 
-STARTS_A_SCRIPT = ("run", "resume", "replay", "simulate")
+STARTS_A_SCRIPT = ("run", "resume", "replay", "simulate", "new")
 
 
 def main() -> NoReturn:
