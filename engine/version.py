@@ -316,9 +316,9 @@ def _executors(
     for kind in effects:
         if not simulate and NotPermitted.NEEDS[kind] not in begin.effective.allow:
             out[kind] = NotPermitted(kind)
-    out[CallKind.AGENT] = Agents(
     if EXAMINE in begin.effective.allow:
         out[CallKind.CHECK] = examiner(begin.examine, begin.project, begin.settings)
+    out[CallKind.AGENT] = Agents(
         run_id=begin.run_id,
         workspace=str(begin.project),
         default_backend=begin.effective.backend,
