@@ -69,11 +69,12 @@ def run(shell: Shell, *, script: str, run_id: str | None, reuse_from: str | None
 
     only_one_stdin(script, flags["args"], names=("the script", "--args"))
     args, options = args_value(flags["args"]), _options(flags)
+    piped = script_source(script, Path()) if script == "-" else None  # in the background there is no such input
 
     async def prepare(engine: Engine) -> Launch:
         from engine.cli.confirming import confirmed
 
-        source = script_source(script, engine.project)
+        source = piped or script_source(script, engine.project)
         allowed = await confirmed(engine, source, options, shell.out, is_yes=flags["yes"], args=args)
         return lambda: engine.start(source, args=args, options=allowed, run_id=run_id, reuse_from=reuse_from)
 
@@ -111,9 +112,10 @@ def resume(
     reference = references[0] if references else None
     args, options = args_value(flags["args"]), _options(flags)
     how = ResumeOptions(policy=policy, keep_failures=keep_failures, rerun=rerun, explain=explain)
+    piped = script_source(script, Path()) if script == "-" else None
 
     async def prepare(engine: Engine) -> Launch:
-        source = script_source(script, engine.project) if script is not None else None
+        source = piped if script in ("-", None) else script_source(script, engine.project)
         return lambda: engine.resume(reference, script=source, args=args, options=options, how=how)
 
     return _drive(shell, flags, prepare, is_explained=explain)

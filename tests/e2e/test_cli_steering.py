@@ -48,6 +48,14 @@ class TestDetach:
         pawl("run", script, "--backend", "sample", "--run-id", "r")
         assert pawl("run", script, "--backend", "sample", "--run-id", "r", "--detach").code == 2
 
+    def test_a_script_on_standard_input_goes_along(self, pawl: Pawl) -> None:
+        head = "export const meta = { name: 'test', description: 'a test' }\n"
+        done = pawl("run", "-", "--backend", "sample", "--run-id", "r", "--detach", stdin=head + "return 1\n")
+        assert done.json == {"run_id": "r"}
+        assert pawl.wait_for_status("r", "completed")["result"] == 1
+        assert pawl("resume", "r", "--script", "-", "--detach", stdin=head + "return 2\n").json == {"run_id": "r"}
+        assert pawl.wait_for_status("r", "completed")["result"] == 2
+
     def test_a_resume_goes_into_the_background_too(self, pawl: Pawl) -> None:
         pawl("run", pawl.script("throw 1\n"), "--backend", "sample", "--run-id", "r")
         fixed = pawl.script("return 2\n", "fixed.js")
