@@ -165,7 +165,7 @@ class Engine:
         script, args = _masked(script, args, masker)
         checked = await setup.prepare(script, args, self.settings.sandbox)
         try:
-            effective = setup.effective(options, checked.script.meta, self.settings)
+            effective = setup.effective(options, checked, self.settings)
             backends = setup.open_backends(effective, self.settings, self.project)
             foreign = await self._foreign(reuse_from)
             now = self._clock.now_ms()
@@ -217,7 +217,7 @@ class Engine:
         )
         checked = await setup.prepare(source, given, self.settings.sandbox)
         try:
-            effective = setup.resumed(options, setup.recorded(base), self.settings)
+            effective = setup.resumed(options, checked, setup.recorded(base), self.settings)
             backends = setup.open_backends(effective, self.settings, self.project)
             new = _new_version(source, checked, given, effective, self._clock.now_ms())
             retired = await self._to_retire(run_id, how.rerun)

@@ -17,6 +17,7 @@ from engine.identity import canonical
 from engine.positions import SourceText
 from engine.script import without_text
 from engine.values import Json, LoadRow
+from engine.workflows import folder_dialect
 from sandbox import CompileError
 from sandbox.protocol import Load
 
@@ -29,6 +30,7 @@ class Inspected(NamedTuple):
     name: str
     args_schema: dict[str, Json] | None
     problem: PawlError | None
+    dialect: str | None = None
 
 
 class Resolved(NamedTuple):
@@ -40,15 +42,18 @@ class Resolved(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What the sandbox is answered: the number of a compiled code, or an error. `row` is new in this version."""
+    """What the sandbox is answered: the number of a compiled code and its dialect, or an error. `row` is new in this
+    version."""
 
     code: int
     error: PawlError | None
     row: LoadRow | None
+    dialect: str | None = None
 
 
 Resolve = Callable[[dict[str, str]], Awaitable[Resolved]]
-"""Finds a workflow by {"name"} or {"scriptPath"}; raises `PawlError` without host paths or file contents."""
+"""Finds a workflow by {"name"}, {"scriptPath"} or {"inline"} (its text); raises `PawlError` without host paths or file
+contents."""
 Inspect = Callable[[str], Awaitable[Inspected]]
 """Parses a workflow's text, outside the sandbox and outside this process."""
 CheckArgs = Callable[[dict[str, Json], Json], str | None]
@@ -96,6 +101,7 @@ class Loader:
         self._rows: dict[str, LoadRow] = {}
         self._codes: dict[str, int] = {}
         self._schemas: dict[str, dict[str, Json] | None] = {}
+        self._dialects: dict[str, str | None] = {}
         self._frames: dict[int, _Frame] = {0: _Frame(main_path, main_args, 0, 0)}
 
     def sources(self) -> dict[int, SourceText]:
@@ -123,7 +129,7 @@ class Loader:
         if refused is not None:
             return Loaded(0, refused, new)
         self._frames[load.id] = frame
-        return Loaded(self._codes[ref], None, new)
+        return Loaded(self._codes[ref], None, new, self._dialects[ref] or folder_dialect(row.path))
 
     async def _row(self, ref: str, asked: dict[str, str]) -> LoadRow:
         """Finds, compiles and checks; what is wrong becomes the row's error, which the script may catch."""
@@ -139,7 +145,7 @@ class Loader:
             found = await self._resolve(asked)
             name = await self._admit(ref, found.text, found.shown)
         except PawlError as error:
-            return _failed(ref, next(iter(asked.values())), error)
+            return _failed(ref, next(iter(asked.values())) if "inline" not in asked else "inline", error)
         return LoadRow(ref, name, found.path, found.text.encode(), b"")
 
     async def _admit(self, ref: str, text: str, shown: str) -> str:
@@ -160,6 +166,7 @@ class Loader:
             raise without_text(problem, shown) if isinstance(problem, ScriptError) else problem
         self._codes[ref] = code
         self._schemas[ref] = inspected.args_schema
+        self._dialects[ref] = inspected.dialect
         return inspected.name
 
     def _misfit(self, schema: dict[str, Json] | None, args: bytes | None, name: str) -> PawlError | None:

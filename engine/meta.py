@@ -8,10 +8,12 @@ from typing import Literal, NamedTuple
 
 from engine.values import Json
 
-KEYS = ("name", "description", "whenToUse", "phases", "model", "args", "limits", "permissions")
+KEYS = ("name", "description", "whenToUse", "phases", "model", "args", "limits", "permissions", "dialect")
 LIMIT_KEYS = ("agents", "concurrency", "tokens", "costUsd", "minutes")
 PHASE_KEYS = ("title", "detail", "model")
 PERMISSIONS = ("check", "ask", "files")
+DIALECTS = ("pawl", "mimo")
+"""Where runtimes differ, whose rules hold (S16)."""
 MAX_CONCURRENCY = 1024
 _WHOLE_LIMITS = ("agents", "concurrency", "tokens")
 
@@ -48,6 +50,7 @@ class Meta:
     args_schema: dict[str, Json] | None = None
     limits: MetaLimits = MetaLimits()
     permissions: tuple[str, ...] = ()
+    dialect: str | None = None
     raw: dict[str, Json] = field(default_factory=dict)
 
 
@@ -85,6 +88,7 @@ def read(raw: dict[str, Json]) -> tuple[Meta, list[MetaProblem]]:
             minutes=limits.get("minutes"),
         ),
         permissions=tuple(sorted(set(_texts(permissions)))),
+        dialect=_text(raw.get("dialect")),
         raw=raw,
     )
     return meta, problems
@@ -127,6 +131,12 @@ def _problems(raw: dict[str, Json]) -> Iterator[MetaProblem]:
         yield from _limit_problems(raw["limits"])
     if "permissions" in raw:
         yield from _permission_problems(raw["permissions"])
+    if "dialect" in raw and raw["dialect"] not in DIALECTS:
+        yield MetaProblem(
+            "error", "S16", "meta_dialect", ("dialect",), False,
+            f"meta.dialect must be one of {', '.join(DIALECTS)}; found {_kind(raw['dialect'])}.",
+            "Leave it out, or write: dialect: 'mimo'",
+        )  # fmt: skip
 
 
 def _required(raw: dict[str, Json]) -> Iterator[MetaProblem]:
@@ -229,7 +239,13 @@ def _permission_problems(permissions: Json) -> Iterator[MetaProblem]:
         )  # fmt: skip
         return
     for number, name in enumerate(permissions):
-        if name not in PERMISSIONS:
+        if isinstance(name, dict) and "permission" in name:
+            yield MetaProblem(
+                "warning", "S16", "meta_permissions", ("permissions", number), False,
+                "A permission for tools of agents, as MiMo Code has them, is ignored.",
+                "Say what agents may do in the settings: docs/permissions.md. Host effects are: permissions: ['files']",
+            )  # fmt: skip
+        elif name not in PERMISSIONS:
             suggestion = near(name, PERMISSIONS) if isinstance(name, str) else ""
             yield MetaProblem(
                 "error", "S05", "meta_permissions", ("permissions", number), False,

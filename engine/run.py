@@ -334,7 +334,7 @@ class RunLoop:
         if loaded.row is not None:
             self._writer.add(loaded.row)
         if loaded.error is None:
-            item = b'{"i":%d}' % load.id
+            item = orjson.dumps({"i": load.id, "d": loaded.dialect})
         else:
             thrown = {"name": "ScriptError", "code": loaded.error.code, "message": loaded.error.message}
             item = orjson.dumps({"i": load.id, "e": thrown})

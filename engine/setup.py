@@ -23,14 +23,13 @@ from engine.examination import EXAMINE
 from engine.leftovers import OUTPUTS
 from engine.limits import Caps
 from engine.loading import Inspected
-from engine.meta import Meta
 from engine.options import UNSET, RunOptions
 from engine.positions import SourceText, own_frames, thrown_at
 from engine.routing import routes
 from engine.script import CompileFailure, Script, check_args, check_report, checked, decode, parser_failure
 from engine.settings import PermissionSettings, SandboxSettings, Settings
 from engine.values import Json, VersionInfo
-from engine.workflows import ScriptSource
+from engine.workflows import ScriptSource, folder_dialect
 from sandbox import LIBRARY_LINE, CompileError, Sandbox, SandboxDied
 from sandbox.parsing import ParserDied
 
@@ -48,6 +47,11 @@ class Checked:
     path: Path | None
     sandbox: Sandbox
     library_version: str
+
+    @property
+    def dialect(self) -> str | None:
+        """What the script says, else its folder (S16)."""
+        return self.script.meta.dialect or folder_dialect(self.path)
 
     def engine_info(self) -> dict[str, Json]:
         info = self.sandbox.info
@@ -72,6 +76,7 @@ class Effective:
     agents: int | None
     minutes: float | None
     allow: frozenset[str]
+    dialect: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -84,6 +89,7 @@ class Effective:
             "agents": self.agents,
             "minutes": self.minutes,
             "allow": sorted(self.allow),
+            **({"dialect": self.dialect} if self.dialect else {}),
         }
 
     def caps(self) -> Caps:
@@ -131,7 +137,7 @@ async def inspect(text: str, settings: SandboxSettings) -> Inspected:
         return Inspected("", None, error)
     finally:
         parser.close()
-    return Inspected(meta.name, meta.args_schema, None)
+    return Inspected(meta.name, meta.args_schema, None, meta.dialect)
 
 
 async def report(source: str, file: str, settings: SandboxSettings, *, portable: bool) -> CheckReport:
@@ -181,8 +187,9 @@ def _normal(source: ScriptSource, settings: SandboxSettings) -> ScriptSource:
     return source if text == source.text else ScriptSource(text=text, path=source.path, name=source.name)
 
 
-def effective(options: RunOptions, meta: Meta, settings: Settings) -> Effective:
+def effective(options: RunOptions, prepared: Checked, settings: Settings) -> Effective:
     """A flag overrides both; else the lower of the setting and `meta.limits` (S05)."""
+    meta = prepared.script.meta
     asked, own = meta.limits, settings.limits
     return Effective(
         backend=options.backend or settings.backend or DEFAULT_BACKEND,
@@ -194,10 +201,11 @@ def effective(options: RunOptions, meta: Meta, settings: Settings) -> Effective:
         agents=_first(options.max_agents, _lower(own.agents, asked.agents)),
         minutes=_first(options.max_minutes, _lower(own.minutes, asked.minutes)),
         allow=options.allow if options.allow is not None else frozenset(settings.allow),
+        dialect=prepared.dialect,
     )
 
 
-def resumed(options: RunOptions, before: Effective, settings: Settings) -> Effective:
+def resumed(options: RunOptions, prepared: Checked, before: Effective, settings: Settings) -> Effective:
     """What is not given is as recorded; what marks a run of `pawl new` stays."""
     return Effective(
         backend=options.backend or before.backend,
@@ -209,6 +217,7 @@ def resumed(options: RunOptions, before: Effective, settings: Settings) -> Effec
         agents=_first(options.max_agents, before.agents),
         minutes=_first(options.max_minutes, before.minutes),
         allow=before.allow if options.allow is None else options.allow | (before.allow & {EXAMINE}),
+        dialect=prepared.dialect or before.dialect,
     )
 
 
@@ -225,6 +234,7 @@ def recorded(version: VersionInfo) -> Effective:
         agents=data["agents"],
         minutes=data["minutes"],
         allow=frozenset(version.permissions),
+        dialect=data.get("dialect"),
     )
 
 
@@ -262,6 +272,7 @@ def start_text(run_id: str, started_at: int, args: bytes | None, chosen: Effecti
             "agents": chosen.agents,
             "minutes": chosen.minutes,
         },
+        "dialect": chosen.dialect,
         "entries": settings.limits.entries,
         "resultBytes": settings.sandbox.result_bytes,
         "libraryLine": LIBRARY_LINE,

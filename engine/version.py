@@ -242,7 +242,8 @@ def make_loop(
     async def resolve(ref: dict[str, str]) -> Resolved:
         found = await resolve_child(ref, begin.project)
         text = str(begin.masker.mask_json(found.text)[0])
-        return Resolved(next(iter(ref.values())), str(found.path or found.name), text)
+        shown = found.name if "inline" in ref else next(iter(ref.values()))
+        return Resolved(shown, str(found.path or found.name), text)
 
     async def inspect(text: str) -> Inspected:
         return await setup.inspect(text, settings.sandbox)

@@ -13,6 +13,8 @@ from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +25,8 @@ from engine.script import MAX_SOURCE_BYTES, decode, too_long
 from engine.values import Json
 
 PROJECT_FOLDERS = (".pawl/workflows", "workflows", ".claude/workflows", ".mimocode/workflows")
+FOLDER_DIALECTS = {".mimocode": "mimo"}
+"""Scripts in `FOLDER/workflows` are taken as written for that runtime (S16)."""
 SUFFIXES = (".js", ".mjs")
 MAX_FILES = 1000
 """Files looked at in one folder; a folder of more is not one of workflows."""
@@ -96,6 +100,15 @@ def find(ref: str, project: Path, *, start: Path | None = None, max_bytes: int =
     return _blocking(_find_name(ref, project, start or Path.cwd(), max_bytes))
 
 
+def folder_dialect(path: Path | str | None) -> str | None:
+    """The dialect of the folder of workflows that a script lies in, at any depth; None for ours."""
+    parents = Path(path).parent.parts if path else ()
+    for outer, name in reversed(tuple(pairwise(parents))):
+        if name == "workflows" and outer in FOLDER_DIALECTS:
+            return FOLDER_DIALECTS[outer]
+    return None
+
+
 def list_workflows(project: Path, *, start: Path | None = None) -> list[Workflow]:
     """All workflows that can be run by name, in the order of their names; those that are shadowed, too."""
     return _blocking(_list(project, start or Path.cwd()))
@@ -114,6 +127,8 @@ async def resolve_child(ref: Json, project: Path, *, max_bytes: int = MAX_SOURCE
     if isinstance(ref, str) and ref:
         return await _find_name(ref, project, project, max_bytes)
     path = ref.get("scriptPath") if isinstance(ref, dict) else None
+    if isinstance(ref, dict) and isinstance(ref.get("inline"), str) and path is None:
+        return _inline(ref["inline"], max_bytes)
     if isinstance(ref, dict) and isinstance(ref.get("name"), str) and path is None:
         return await _find_name(ref["name"], project, project, max_bytes)
     if not isinstance(path, str) or not path or "\0" in path:
@@ -136,6 +151,12 @@ async def resolve_child(ref: Json, project: Path, *, max_bytes: int = MAX_SOURCE
     if not real.exists():  # asked only now: a script must not learn what there is outside
         raise _no_script(path)
     return _read(real, shown=path, max_bytes=max_bytes)
+
+
+def _inline(text: str, max_bytes: int) -> ScriptSource:
+    """A workflow whose text the script itself holds. It is named by its content, so that cycles are found."""
+    name = f"inline-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    return ScriptSource(decode(text.encode("utf-8", "surrogatepass"), name, max_bytes=max_bytes), None, name)
 
 
 def _no_script(path: str) -> UsageError:

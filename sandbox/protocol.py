@@ -91,8 +91,8 @@ class Delivered(NamedTuple):
 
 
 class Load(NamedTuple):
-    """workflow(): `ref` is {"name"} or {"scriptPath"}; `args` JSON text or None for undefined; `group` the load that
-    made the workflow which asks, 0 for the main script."""
+    """workflow(): `ref` is {"name"}, {"scriptPath"} or {"inline"} (its text); `args` JSON text or None for undefined;
+    `group` the load that made the workflow which asks, 0 for the main script."""
 
     id: int
     lane: int
@@ -278,7 +278,7 @@ class Decoder:
 
     def _load(self, item: list[Any]) -> Load:
         _, number, lane, group, ref, args = item
-        if type(ref) is not dict or len(ref) != 1 or next(iter(ref)) not in ("name", "scriptPath"):
+        if type(ref) is not dict or len(ref) != 1 or next(iter(ref)) not in ("name", "scriptPath", "inline"):
             raise _no("a workflow reference of an unknown shape")
         _text(next(iter(ref.values())), "a workflow reference")
         if group != 0 and group not in self._loads:

@@ -10,13 +10,17 @@
   const nativeThen = NativePromise.prototype.then;
 
   // id: the host's name of the lane. outer: the lane that opened it, null for the script's own. position: of its join in
-  // the outer lane. calls: pending calls, made when needed. joins: open joins in it. group: the workflow it belongs to.
+  // the outer lane. calls: pending calls, made when needed. joins: open joins in it. group: the workflow it belongs to,
+  // with the dialect that it is written in (S16).
   const makeLane = (id, outer, position, slot, group) => ({
     __proto__: null,
     id, outer, position, slot, group,
     opened: 0, isCancelled: false, hasEnded: false, random: null, calls: null, joins: null,
   });
-  core.lane = makeLane(0, null, 0, 0, { __proto__: null, id: 0, phase: null });
+  core.lane = makeLane(0, null, 0, 0, { __proto__: null, id: 0, phase: null, dialect: null });
+  // MiMo Code's scripts rely on other ends of calls and joins: 40_agent.js, 50, 51 and 60 say which.
+  const isMimo = () => core.lane.group.dialect === "mimo";
+  core.isMimo = isMimo;
 
   // "" for the script, "/0:2" for slot 2 of its first join, "/0:2/1:0" for slot 0 of the second join in there: positions
   // in the outer lane only, so that an edit in one lane renames no other.

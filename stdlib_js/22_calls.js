@@ -38,7 +38,7 @@
     }
     const id = nextId();
     const { promise, resolve, reject } = makePromise(id, false);
-    const call = { __proto__: null, id, lane, resolve, reject, receive: options?.receive ?? null };
+    const call = { __proto__: null, id, lane, resolve, reject, receive: options?.receive ?? null, isNullOnError: options?.isNullOnError ?? false };
     const label = options?.label;
     const phase = options?.phase ?? lane.group.phase;
     const text =
@@ -81,7 +81,10 @@
     if (item.u) core.spend(item.u);
     core.lane = call.lane;
     emit('["d",' + item.i + "]");
-    if (item.e) {
+    if (item.e && call.isNullOnError) {
+      core.warn("agent() gives null, as in MiMo Code: " + item.e.message, "null_instead_of_error");
+      call.resolve(null);
+    } else if (item.e) {
       call.reject(makeError(item.e.message, item.e.code, item.e.name, item.e.fields));
     } else if (call.receive === null) {
       call.resolve(item.v);

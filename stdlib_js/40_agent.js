@@ -108,10 +108,35 @@
     return made.promise;
   };
 
+  // A script for MiMo Code (S16) has the time in milliseconds, and says how to retry what is tried once there.
+  const fromMimo = (options) => {
+    if (!isObject(options)) return options;
+    const { timeoutMs, retry, timeoutMinutes, ...others } = { __proto__: null, ...options };
+    const inMinutes = typeof timeoutMs === "number" && timeoutMs > 0 ? timeoutMs / 60000 : undefined;
+    return { ...others, timeoutMinutes: timeoutMinutes ?? inMinutes };
+  };
+  // It gets null where others get an error, and what a worktree was used for beside the answer.
+  const likeMimo = (options, own) => {
+    own.isNullOnError = true;
+    if (own.full || !isObject(options) || options.isolation !== "worktree") return;
+    own.full = true;
+    own.receive = (call, full) => {
+      const { value, worktree } = full;
+      if (value === null || worktree === null) {
+        call.resolve(value);
+        return;
+      }
+      const _worktree = { branch: worktree.branch, directory: worktree.path, changed: true };
+      call.resolve(isObject(value) && !isArray(value) ? { ...value, _worktree } : { _worktree, result: value });
+    };
+  };
+
   const agent = function agent(prompt, options) {
     try {
       const own = { __proto__: null, label: undefined, phase: undefined, full: false, line: core.callLine() };
-      const content = contentOf(prompt, options, own);
+      const isMimo = core.isMimo();
+      const content = contentOf(prompt, isMimo ? fromMimo(options) : options, own);
+      if (isMimo) likeMimo(options, own);
       return request("agent", content, own);
     } catch (error) {
       return core.rejected(error);

@@ -8,7 +8,8 @@
 
   const OPTIONS = { __proto__: null, settle: true, failFast: true, concurrency: true };
   const readOptions = (name, options) => {
-    const read = { __proto__: null, settle: false, failFast: false, concurrency: Infinity };
+    // In MiMo Code's scripts (S16) a slot that throws rejects the whole, unless they ask for ours.
+    const read = { __proto__: null, settle: false, failFast: core.isMimo(), concurrency: Infinity };
     if (options === undefined) return read;
     if (!isObject(options) || isArray(options)) throw typeError(name + "() takes options as an object, like {settle: true}");
     const keys = core.ownKeys(options);
@@ -16,7 +17,7 @@
       if (typeof keys[i] === "string" && !OPTIONS[keys[i]]) core.warn(name + "() knows no option '" + core.clean(keys[i]) + "'; it is ignored. Options: settle, failFast, concurrency", "unknown_option");
     }
     read.settle = options.settle === true;
-    read.failFast = options.failFast === true;
+    read.failFast = options.failFast === true || (read.failFast && !read.settle && options.failFast !== false);
     if (read.settle && read.failFast) throw typeError(name + "() takes settle or failFast, not both", "invalid_option");
     const concurrency = options.concurrency;
     if (concurrency !== undefined) {

@@ -131,7 +131,8 @@
     for (let i = 0; i < ids.length; i++) if (state[i] === 0) visit(i);
   };
 
-  // A node starts as soon as its own dependencies are done. It has waited for all of them, whoever came last.
+  // A node starts as soon as its own dependencies are done. It has waited for all of them, whoever came last. In MiMo Code's
+  // scripts (S16) results are lists of {id, result}, and a node that throws rejects the whole.
   const dag = function dag(given, run) {
     try {
       const { nodes, ids, needs } = readNodes(given);
@@ -139,13 +140,22 @@
       const outer = core.lane;
       const n = nodes.length;
       const join = openJoin(n);
-      const { promise, resolve } = makePromise(core.nextId(), true);
+      const { promise, resolve, reject } = makePromise(core.nextId(), true);
+      const isMimo = core.isMimo();
       const results = makeArray(n, () => null);
       const failed = makeArray(n, () => false);
       const waitsFor = makeArray(n, (i) => needs[i].length);
       const dependants = makeArray(n, () => []);
       for (let i = 0; i < n; i++) for (let d = 0; d < needs[i].length; d++) define(dependants[needs[i][d]], dependants[needs[i][d]].length, i);
 
+      const resultsOf = (places) => {
+        if (isMimo) return makeArray(places.length, (k) => ({ id: ids[places[k]], result: results[places[k]] }));
+        const byId = {};
+        for (let k = 0; k < places.length; k++) {
+          defineProperty(byId, ids[places[k]], { __proto__: null, value: results[places[k]], writable: true, enumerable: true, configurable: true });
+        }
+        return byId;
+      };
       const end = (i, value, error) => {
         if (join.isDecided) return;
         leaveSlot(join, i);
@@ -154,9 +164,7 @@
         for (let d = 0; d < dependants[i].length; d++) if (--waitsFor[dependants[i][d]] === 0) start(dependants[i][d]);
         if (join.left === 0) {
           decide(join);
-          const byId = {};
-          for (let k = 0; k < n; k++) defineProperty(byId, ids[k], { __proto__: null, value: results[k], writable: true, enumerable: true, configurable: true });
-          resolve(byId);
+          resolve(resultsOf(makeArray(n, (k) => k)));
         }
       };
       const start = (i) => {
@@ -164,12 +172,10 @@
         const lane = join.lanes[i];
         let slots = "";
         let broken = "";
-        const ready = {};
         for (let d = 0; d < needs[i].length; d++) {
           const place = needs[i][d];
           slots += (d ? "," : "") + join.lanes[place].id;
           if (failed[place]) broken ||= ids[place];
-          defineProperty(ready, ids[place], { __proto__: null, value: results[place], writable: true, enumerable: true, configurable: true });
         }
         if (slots) emit('["a",' + lane.id + ",[" + slots + "]]");
         core.lane = lane;
@@ -178,7 +184,7 @@
           later(() => end(i, null, true));
         } else {
           try {
-            follow(run(nodes[i], ready), (v) => end(i, v, false), (e) => fail(i, e));
+            follow(run(nodes[i], resultsOf(needs[i])), (v) => end(i, v, false), (e) => fail(i, e));
           } catch (error) {
             later(() => fail(i, error));
           }
@@ -187,6 +193,12 @@
       };
       const fail = (i, error) => {
         if (join.isDecided) return;
+        if (isMimo) {
+          leaveSlot(join, i);
+          decide(join);
+          reject(error);
+          return;
+        }
         const d = core.describe(error);
         core.warn("dag() node '" + ids[i] + "': " + (d.name || "Error") + ": " + d.message + " (its result is null)", "swallowed_error");
         end(i, null, true);
@@ -199,7 +211,7 @@
       }
       if (n === 0) {
         decide(join);
-        resolve({});
+        resolve(resultsOf([]));
       }
       core.lane = outer;
       return promise;

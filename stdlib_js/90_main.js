@@ -4,13 +4,14 @@
   const { apply, define, emit, errorText, follow, parse, quote, toJson } = core;
 
   // Runs the script's function. `text` is the JSON text of
-  // {seed, startedAt, args?: text, caps: {tokens, costUsd, agents, minutes}, entries, resultBytes, libraryLine}.
+  // {seed, startedAt, args?: text, dialect?, caps: {tokens, costUsd, agents, minutes}, entries, resultBytes, libraryLine}.
   const start = (main, text) => {
     const config = parse(text);
     core.config = config;
     core.clock = config.startedAt;
     core.makeBudget(config.caps, config.startedAt);
-    const args = config.args === undefined ? undefined : parse(config.args);
+    core.lane.group.dialect = config.dialect ?? null;
+    const args = config.args === undefined ? core.noArgs(core.lane.group) : parse(config.args);
     define(globalThis, "args", args);
     follow(apply(apply(main, undefined, [args]), undefined, []), (value) => {
       core.hasFinished = true;

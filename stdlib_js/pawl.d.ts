@@ -71,6 +71,8 @@ interface Meta {
   limits?: { agents?: number; concurrency?: number; tokens?: number; costUsd?: number; minutes?: number };
   /** Host effects that the script asks for. A person confirms them, or the config, or `--allow` [S63]. */
   permissions?: ('check' | 'ask' | 'files')[];
+  /** Whose rules hold where runtimes differ: ours, or MiMo Code's. Default: by the folder of the script [S16]. */
+  dialect?: 'pawl' | 'mimo';
 }
 
 // ---------------------------------------------------------------------------------------------------------------- agents

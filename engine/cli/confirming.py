@@ -19,6 +19,7 @@ from engine.errors import UsageError
 from engine.options import UNSET, RunOptions
 from engine.settings import ConfirmSettings
 from engine.values import Json, RunInfo
+from engine.workflows import folder_dialect
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -34,6 +35,7 @@ FREE_BACKENDS = ("sample",)
 UNPROJECTED = (*FREE_BACKENDS, "local")
 """A first run on these costs nothing but time."""
 
+_USES_FILES = re.compile(r"\b(readFile|writeFile|glob|exists)\s*\(")
 _NAMED = re.compile(r"\bname\s*:\s*(?P<quote>['\"`])(?P<name>[^\n]*?)(?P=quote)")
 
 
@@ -55,10 +57,16 @@ async def confirmed(
 
 
 async def _with_effects(engine: Engine, script: ScriptSource, options: RunOptions, out: Output) -> RunOptions:
-    if options.allow is not None or "permissions" not in script.text:  # the word is free to look for, a parse is not
+    is_mimo = folder_dialect(script.path) == "mimo"
+    # The words are free to look for, a parse is not.
+    if options.allow is not None or not (is_mimo or "permissions" in script.text or "mimo" in script.text):
         return options
     report = await engine.check(script.text, file=script.name)
-    asked = (report.meta or {}).get("permissions") or []
+    meta = report.meta or {}
+    asked = [effect for effect in meta.get("permissions") or [] if isinstance(effect, str)]
+    is_mimo = is_mimo if meta.get("dialect") is None else meta["dialect"] == "mimo"
+    if is_mimo and "files" not in asked and _USES_FILES.search(script.text):
+        asked.append("files")  # MiMo Code asks nobody
     granted = set(engine.settings.allow)
     missing = [effect for effect in asked if effect in EFFECTS and effect not in granted]
     if not missing:

@@ -42,7 +42,7 @@ _METHODS = frozenset(
     }
 )
 """Newer than ES2021; `flat`, `fromEntries`, `replaceAll` and the like are everywhere."""
-_META = {"args": "S05", "limits": "S05", "permissions": "S05"}
+_META = {"args": "S05", "limits": "S05", "permissions": "S05", "dialect": "S16"}
 _INSTEAD = {
     "S10": "Other runtimes refuse it. Vary by the index of the item instead.",
     "S11": "Other runtimes refuse it. Take the time in through args instead.",

@@ -280,3 +280,29 @@ async def test_a_simulated_call_that_names_a_service_does_not_reach_it(
         handle = await engine.start(source, options=RunOptions(backend="sample"), simulate=True)
         result = await handle.result()
     assert (result.error, result.degraded, isinstance(result.result, str)) == (None, False, True)
+
+
+# ── effects that a script for MiMo Code does not ask for ───────────────────────────────────────────────────────────────
+
+MIMO = META.replace("description", "dialect: 'mimo', description")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "asked"),
+    [
+        ("/p/.mimocode/workflows/a.js", META + "return await readFile('a')", "files"),
+        ("/p/.mimocode/workflows/a.js", META + "return await agent('a file')", ""),
+        ("/p/.mimocode/workflows/a.js", MIMO.replace("mimo", "pawl") + "return await readFile('a')", ""),
+        (None, MIMO + "return await glob ('*.md')", "files"),
+        (None, MIMO.replace("dialect", "permissions: [{ permission: 'bash' }, 'ask'], dialect") + "exists('a')", "ask, files"),
+        (None, META + "return await readFile('a')", ""),
+    ],
+)  # fmt: skip
+async def test_S16_mimo_files_are_asked_for_when_a_script_uses_them(
+    engine: Engine, capsys: pytest.CaptureFixture[str], path: str | None, text: str, asked: str
+) -> None:
+    source = ScriptSource(text, None if path is None else Path(path), "a.js")
+    options = await confirmed(engine, source, PAID, Output(), is_yes=True)
+    assert options.allow is None, "nobody is there to say yes, and --yes is not for effects"
+    told = f"warning: a.js asks for {asked}; not allowed: --allow {asked.replace(' ', '')}\n" if asked else ""
+    assert capsys.readouterr().err == told
