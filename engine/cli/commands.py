@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "skip": ("steering", "Give the script null for one call."),
     "retry": ("steering", "Start one call again."),
     "answer": ("steering", "Answer a question that a run asks."),
+    "mcp": ("serving", "Serve workflows to other agents."),
+    "skill": ("serving", "Tell coding agents how to use Pawl."),
     "export": ("keeping", "Write a run into one file."),
     "import": ("keeping", "Read runs from a file."),
     "delete": ("keeping", "Delete runs."),
