@@ -480,7 +480,7 @@ def test_an_editor_that_is_not_there_changes_nothing(scene: Scene) -> None:
 @pytest.mark.timeout(600)
 def test_the_embedded_model_ends_in_a_script_or_in_a_clear_failure(tmp_path: Path) -> None:
     """It is very small: mostly it fails, and then says so."""
-    pawl = Pawl(tmp_path / "project", {name: os.environ[name] for name in ("XDG_CACHE_HOME",) if name in os.environ})
+    pawl = Pawl(tmp_path / "project", {"HOME": os.environ["HOME"]})  # where the model is
     request = "ask two agents for one good and one bad thing about tests"
     with pawl.started("new", request, "--backend", "local", "--json") as process:
         out, err = process.communicate(timeout=500)

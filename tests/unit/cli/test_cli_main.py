@@ -19,7 +19,8 @@ from engine.cli.group import pawl
 from engine.errors import JournalError, LimitReached, PawlError, ReplayDiffers, ScriptError, UsageError
 
 EXPECTED = [
-    *("run", "resume", "replay", "check", "simulate", "runs", "show", "search", "watch", "log", "diff", "verify"),
+    *("run", "resume", "replay", "new", "check", "simulate"),
+    *("runs", "show", "search", "watch", "log", "diff", "verify"),
     *("pause", "cancel", "skip", "retry", "answer", "export", "import", "delete", "gc"),
     *("workflows", "agents", "backends", "model", "doctor", "init", "completion"),
 ]
