@@ -371,7 +371,7 @@ interface VoteOptions<T> extends AgentOptions {
  */
 declare function vote<const S extends JsonSchema>(n: number, prompt: string, opts: VoteOptions<FromSchema<S>> & { schema: S }): Promise<Ballot<FromSchema<S>>>;
 declare function vote(n: number, prompt: string, opts?: VoteOptions<string>): Promise<Ballot<string>>;
-declare function vote<T>(n: number, ask: (i: number) => T | null | PromiseLike<T | null>, opts?: { key?: (answer: T) => string | number | boolean; quorum?: number }): Promise<Ballot<T>>;
+declare function vote<T>(n: number, promptOrFunction: (i: number) => T | null | PromiseLike<T | null>, opts?: { key?: (answer: T) => string | number | boolean; quorum?: number }): Promise<Ballot<T>>;
 
 /** One attempt, as a panel sees it. */
 interface Judged<T> {
@@ -415,7 +415,7 @@ interface BestOptions extends PanelOptions { judge?: AgentOptions }
  */
 declare function bestOf<const S extends JsonSchema>(n: number, prompt: string, opts: BestOptions & AgentOptions & { schema: S }): Promise<Best<FromSchema<S>>>;
 declare function bestOf(n: number, prompt: string, opts?: BestOptions & AgentOptions): Promise<Best<string>>;
-declare function bestOf<T>(n: number, attempt: (i: number) => T | null | PromiseLike<T | null>, opts?: BestOptions): Promise<Best<T>>;
+declare function bestOf<T>(n: number, promptOrFunction: (i: number) => T | null | PromiseLike<T | null>, opts?: BestOptions): Promise<Best<T>>;
 
 /**
  * Looks again until `dry` rounds in a row (2) found nothing new, at most `rounds` (20); items are the same by `key` [S72].

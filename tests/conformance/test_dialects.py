@@ -369,3 +369,23 @@ async def test_S16_a_run_says_its_dialect(project: Project) -> None:
     async with Engine.open(project.folder, journal=project.folder / ".pawl" / "pawl.db") as engine:
         assert (await engine.journal.version(first.run_id, 1)).settings["dialect"] == "mimo"
         assert "dialect" not in (await engine.journal.version(plain.run_id, 1)).settings
+
+
+PATCHES = {
+    "setters": "for (let n = 0; n < 9; n++) Object.defineProperty(Array.prototype, n, {__proto__: null, set() { throw new Error('set') }, get() { return 'mine' }, configurable: true});",
+    "members": "for (const name of ['id', 'result', 'timeoutMs', 'timeoutMinutes', 'retry', 'dialect', 'isNullOnError', 'settle', 'failFast', '_worktree', 'd']) Object.defineProperty(Object.prototype, name, {__proto__: null, value: 'not mine', writable: true, configurable: true});",
+    "methods": "const evil = () => { throw new Error('mine') }; String.prototype.indexOf = String.prototype.includes = Array.prototype.map = Array.prototype.push = evil;",
+}
+
+
+@pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES.keys())
+async def test_S08_S16_patched_built_ins_change_no_dialect(project: Project, patch: str) -> None:
+    body = """
+      const graph = await dag([{ id: 'a' }, { id: 'b', dependsOn: ['a'] }], (node, inputs) => agent(node.id + inputs.length));
+      const child = await workflow("export const meta = { name: 'c', description: 'd' }; return [args, await agent('c')]");
+      const nobody = await agent('x', { agentType: 'nobody', timeoutMs: 60000, retry: { attempts: 9 } });
+      return { graph, child, nobody, failed: await caught(() => parallel([() => agent('y'), () => { throw new RangeError('no') }])) }
+    """
+    expected = await project.value(MIMO + CAUGHT + body)
+    assert expected["failed"] == ["RangeError", None, "no"]
+    assert await project.value(MIMO + CAUGHT + patch + body) == expected
