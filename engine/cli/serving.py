@@ -152,7 +152,7 @@ def install(shell: Shell, program: str, is_user: bool, force: bool) -> None:
     """Write a skill that tells an agent when and how to use Pawl; and say how to register the server with it."""
     from engine.serving import skills
 
-    chosen = _chosen(shell, program, is_user=is_user)
+    chosen = _chosen(shell, program, is_user=is_user, is_shared=True)
     for one in chosen:  # all or nothing
         skills.refuse_foreign(one, is_forced=force)
     written = [str(one.path) for one in chosen if skills.write(one)]
@@ -176,7 +176,7 @@ def uninstall(shell: Shell, program: str, is_user: bool, force: bool) -> None:
     """Remove the skills that `pawl skill install` wrote, and nothing else."""
     from engine.serving import skills
 
-    chosen = _chosen(shell, program, is_user=is_user)
+    chosen = _chosen(shell, program, is_user=is_user, is_shared=False)
     for one in chosen:
         skills.refuse_foreign(one, is_forced=force)
     removed = [str(one.path) for one in chosen if skills.remove(one)]
@@ -186,14 +186,14 @@ def uninstall(shell: Shell, program: str, is_user: bool, force: bool) -> None:
         shell.out.print("\n".join(f"removed {path}" for path in removed) or "There is nothing to remove.")
 
 
-def _chosen(shell: Shell, program: str, *, is_user: bool) -> list[Skill]:
+def _chosen(shell: Shell, program: str, *, is_user: bool, is_shared: bool) -> list[Skill]:
     from engine.cli.reading import project_of
     from engine.serving import skills
 
     if is_user and shell.project is not None:
         raise click.UsageError("--user and --project exclude each other.", click.get_current_context())
     programs = PROGRAMS if program == "all" else (program,)
-    return skills.places(programs, None if is_user else project_of(shell))
+    return skills.places(programs, None if is_user else project_of(shell), is_shared=is_shared)
 
 
 skill.add_command(install)

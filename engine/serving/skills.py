@@ -46,8 +46,12 @@ class Skill:
         return TITLES[self.program]
 
 
-def places(programs: Sequence[str], project: Path | None) -> list[Skill]:
-    """The skills of `programs` in a project, or the user's own when it is None."""
+def places(programs: Sequence[str], project: Path | None, *, is_shared: bool = True) -> list[Skill]:
+    """The skills of `programs` in a project, or the user's own when it is None.
+
+    Args:
+        is_shared: a program that reads the folder of another one of them gets no file of its own.
+    """
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     claude = Path(os.environ.get("CLAUDE_CONFIG_DIR") or home / ".claude")
@@ -65,7 +69,7 @@ def places(programs: Sequence[str], project: Path | None) -> list[Skill]:
     }
     out = []
     for program in programs:
-        is_read_elsewhere = program == "opencode" and len(programs) > 1
+        is_read_elsewhere = is_shared and program == "opencode" and len(programs) > 1
         path = None if is_read_elsewhere else roots[program] / "skills" / NAME / "SKILL.md"
         out.append(Skill(program, path, steps[program]))
     return out

@@ -39,6 +39,21 @@ async def value(client: Client, run: str) -> Any:
     return json.loads(page["text"]) if page["format"] == "json" else page["text"]
 
 
+def test_without_the_package_it_says_what_to_install(pawl: Pawl, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "mcp.py").write_text("raise ImportError('no mcp here')\n")
+    done = pawl("mcp", PYTHONPATH=f"{tmp_path / 'broken'}:{pawl.environ['PYTHONPATH']}")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        'Error: `pawl mcp` needs the package mcp: no mcp here\nHint: Install it: pip install "pawl-engine[mcp]"\n'
+    )
+
+
+def test_flags_of_http_need_http(pawl: Pawl) -> None:
+    done = pawl("mcp", "--allow-remote")
+    assert (done.code, "go with --http" in done.err) == (2, True)
+
+
 class TestTools:
     async def test_each_has_schemas_and_says_what_it_may_do(self, pawl: Pawl) -> None:
         async with over_pipes(pawl) as client:
