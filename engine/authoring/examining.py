@@ -2,7 +2,8 @@
 
 A script is checked, and when it can run at all it is simulated: with answers, with empty lists, with failures, in a
 journal that is thrown away. Nothing that it asks for is done (S63): the answers are made up, commands, questions and
-writes are answered, files are read. What is wrong is told in words that a model can mend its script by.
+writes are answered, files are read. What is wrong is told in words that a model can mend its script by; what a script
+has read must not come to a model that way where rules say what subagents may read.
 """
 
 from __future__ import annotations
@@ -200,7 +201,9 @@ async def _play(engine: Engine, source: ScriptSource, story: Story, number: int,
     if shape.agents > found.shape.agents or not found.shape.groups:
         found.shape = shape
     if result is not None:
-        _add(found, _problems(result, shape, story, most))
+        rules = engine.settings.permissions
+        is_discreet = bool(rules.deny or rules.ask) and shape.has_read
+        _add(found, (_withheld(one) if is_discreet else one for one in _problems(result, shape, story, most)))
 
 
 def _args(meta: dict[str, Json], seed: int, *, needed_only: bool) -> Json:
@@ -251,6 +254,18 @@ def _failure(error: dict[str, Json], story: Story, *, is_told: bool) -> Iterator
         return
     name = (thrown or code) if is_ours else "crashes" if is_crash else "fails"
     yield Problem(is_crash, name, f"the script fails: {_with_place(error)}", fields.get("line"), seen=story.what)
+
+
+def _withheld(problem: Problem) -> Problem:
+    """A problem without the words of the error, which may be those of a file."""
+    if problem.code == "too_many_agents":
+        return problem
+    place = f" in line {problem.line}" if problem.line else ""
+    text = (
+        f"an error ({problem.code}){place}. What it says is withheld: the script reads files, and rules of this "
+        "project say what may be read."
+    )
+    return replace(problem, text=text)
 
 
 def _with_place(error: dict[str, Json]) -> str:

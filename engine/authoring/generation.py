@@ -16,7 +16,7 @@ from engine.errors import UsageError
 from engine.examination import EXAMINE
 from engine.handle import RunHandle
 from engine.options import RunOptions, RunResult
-from engine.values import CallKind, Json, RunStatus
+from engine.values import CallKind, Json, Outcome, RunStatus
 from engine.workflows import ScriptSource
 
 REPEATS = 5
@@ -39,7 +39,7 @@ class Written:
         meta: name, description, phases, permissions of the script.
         shape: of its largest simulation: phases with agents, width, labels and effects.
         agents: `{simulated, most}`.
-        attempts: scripts that were looked at.
+        attempts: answers that the model gave.
     """
 
     run_id: str
@@ -76,7 +76,9 @@ async def start(engine: Engine, request: str, *, options: RunOptions, run_id: st
             hint="Name files that hold the rest: the agents can read them.",
         )
     kind = (options.backend or engine.settings.backend or "local").partition(":")[0]
+    run_id = run_id or make_run_id(_now())
     args: dict[str, Json] = {
+        "run": run_id,
         "request": request,
         "guide": brief() if kind == "local" else guide(engine.project),
         "repeats": REPEATS,
@@ -84,7 +86,7 @@ async def start(engine: Engine, request: str, *, options: RunOptions, run_id: st
         "tools": None if kind in ("local", "sample", "acp", "cli") else list(LOOKS),
     }
     marked = replace(options, allow=frozenset({EXAMINE}))
-    return await engine.start(_script(), args=args, options=marked, run_id=run_id or make_run_id(_now()))
+    return await engine.start(_script(), args=args, options=marked, run_id=run_id)
 
 
 async def written(engine: Engine, result: RunResult) -> Written:
@@ -112,19 +114,21 @@ def _of(reading: history.Reading, result: RunResult) -> Written:
         )
     args = history.parsed(reading.version.args) if reading.version.args else {}
     base = Written(result.run_id, result, str(args.get("request", "")), reading.versions[0].started_at)
+    views = history.calls(reading)
     looks = [
         view
-        for view in history.calls(reading)
+        for view in views
         if view.kind == CallKind.CHECK and str(view.content.get("command", "")).startswith(f"{TASK}\n")
     ]
+    attempts = sum(view.kind == CallKind.AGENT and view.outcome == Outcome.OK for view in views)
     if not looks:
-        return base
+        return replace(base, attempts=attempts)
     if result.status is RunStatus.COMPLETED and isinstance(result.result, dict):
-        return _with(base, str(result.result["script"]), result.result, len(looks))
+        return _with(base, str(result.result["script"]), result.result, attempts)
     newest = looks[-1]
     found = history.parsed(newest.settlement.value) if newest.settlement and newest.settlement.value else {}
     script = str(newest.content["command"]).partition("\n")[2]
-    return replace(_with(base, script, found, len(looks)), is_ok=False)
+    return replace(_with(base, script, found, attempts), is_ok=False)
 
 
 def _with(base: Written, script: str, found: dict[str, Json], attempts: int) -> Written:

@@ -7,8 +7,9 @@ export const meta = {
   phases: [{ title: 'Look' }, { title: 'Write' }, { title: 'Examine' }],
   args: {
     type: 'object',
-    required: ['request', 'guide', 'repeats', 'isBrief'],
+    required: ['run', 'request', 'guide', 'repeats', 'isBrief'],
     properties: {
+      run: { type: 'string', description: 'the id of this run' },
       request: { type: 'string', minLength: 1 },
       guide: { type: 'string', description: 'how workflows are written' },
       repeats: { type: 'integer', minimum: 0, description: 'how often problems are shown to the model' },
@@ -18,7 +19,7 @@ export const meta = {
   },
 }
 
-const { request, guide, repeats, isBrief, tools } = args
+const { run, request, guide, repeats, isBrief, tools } = args
 
 const IS_SCRIPT = /^\s*export\s+const\s+meta\b/m
 
@@ -54,6 +55,7 @@ if (best === null) {
   const reasons = (last?.problems ?? []).map(problem => problem.text.split('\n')[0])
   throw new Error(`after ${repeats + 1} attempts the script is not right: ${reasons[0] ?? 'no script'}`)
 }
+log(`It is written; to see it again: pawl new --take ${run}`)
 return best
 
 // The answer is a text with a block of code, not an object: code inside of JSON is escaped twice, and models err in it.

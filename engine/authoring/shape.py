@@ -51,6 +51,11 @@ class Shape:
     def agents(self) -> int:
         return sum(group.agents for group in self.groups.values())
 
+    @property
+    def has_read(self) -> bool:
+        """Whether it has seen what is in a file."""
+        return any(CallKind.READ_FILE in group.effects for group in self.groups.values())
+
     def fold(self, event: Event) -> None:
         match event:
             case CallRequested(call_kind=CallKind.TIMER):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from engine.options import RunResult
 
 
+OTHERWISE = "Say it in other words, use a stronger model (--backend B --model M)"
+
+
 @dataclass(slots=True)
 class Wish:
     """What was asked for on the command line.
@@ -224,10 +227,13 @@ def _failed(shell: Shell, offer: Offer) -> int:
         for problem in written.problems:
             out.note(offer.problem_line(problem))
         out.note(f"It is saved, with its problems, in {offer.shown_path(offer.draft)}")
-        out.note("Say it in other words, mend the draft, or use a stronger model: --backend B --model M.")
+        out.note(f"{OTHERWISE}, or mend the draft.")
     else:
         out.note(f"No script was written: {one_line(str(error.get('message', 'the run has not come so far')))}")
-        out.note(f"Go on with: {resume_line(shell, written.run_id)}")
+        if written.attempts and error.get("code") == "script_threw":
+            out.note(f"{OTHERWISE}. What it said: pawl show {written.run_id} --calls")
+        else:
+            out.note(f"Go on with: {resume_line(shell, written.run_id)}")
     if out.is_json:
         out.json(offer.to_json())
     return written.result.exit_code or 1

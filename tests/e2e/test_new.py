@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from support.agents_service import ModelService
 from support.pawl import Done, Pawl, Terminal
-from support.scripted_model import Asked, Fails, Holds
+from support.scripted_model import Asked, Fails, Holds, ScriptedModel
+
+from engine import authoring
+from engine.options import RunOptions
 
 HEAD = "export const meta = { name: 'two-views', description: 'Two views of a thing.', phases: [{ title: 'Ask' }], limits: { agents: 5 } }\n"
 GOOD = (
@@ -143,13 +146,23 @@ def test_answers_that_hold_a_script(text: str, scene: Scene) -> None:
 def test_an_answer_without_a_script_counts_as_an_attempt(scene: Scene) -> None:
     scene.says("I would rather talk.", answer(WRONG["crashes"]), "Sorry.")
     told = scene.pawl("new", "x", *FLAGS, "--json").json
-    assert (told["ok"], told["attempts"]) == (True, 2)
+    assert (told["ok"], told["attempts"]) == (True, 4)
     prompts = [asked.prompt for asked in scene.service.requests]
     assert (
         "## What is wrong with your last answer\n\n```text\n1. [error: no_script] the answer holds no block of code"
         in prompts[1]
     )
     assert WRONG["crashes"] in prompts[3], "the script before it is not forgotten"
+
+
+def test_a_model_that_only_talks_ends_in_a_clear_failure(scene: Scene) -> None:
+    scene.says(*["I would rather talk."] * 9)
+    done = scene.pawl("new", "x", *FLAGS, "--run-id", "w")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[-2:] == [
+        "No script was written: Error: after 6 attempts the script is not right: the answer holds no block of code",
+        "Say it in other words, use a stronger model (--backend B --model M). What it said: pawl show w --calls",
+    ]
 
 
 def test_warnings_are_shown_once_and_do_not_stand_in_the_way(scene: Scene) -> None:
@@ -228,6 +241,7 @@ def test_killed_in_the_middle_it_goes_on_and_asks_nothing_twice(scene: Scene) ->
     after = [asked.prompt for asked in scene.service.requests[3:]]
     assert len(after) == 1 and after[0].endswith(before[2])  # it is told that somebody began with it
     assert done.json["result"]["script"] == GOOD
+    assert "It is written; to see it again: pawl new --take w" in done.err
     assert done.json["agents"] == {"total": 3, "live": 1, "reused": 2, "failed": 0, "null": 0, "refused": 0}
     taken = scene.pawl("new", "--take", "w", "--json")
     assert (taken.code, taken.json["attempts"], taken.json["script"]) == (0, 3, GOOD)
@@ -393,6 +407,25 @@ def test_without_a_model_it_says_how_to_get_one(scene: Scene) -> None:
 def test_a_subagent_cannot_have_workflows_written(scene: Scene) -> None:
     done = scene.pawl("new", "x", *FLAGS, PAWL_INSIDE_AGENT="1")
     assert (done.code, done.err.splitlines()[0]) == (2, "Error: a subagent cannot start or resume workflows")
+
+
+async def test_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".pawl").mkdir()
+    told: list[str] = []
+    async with ScriptedModel([answer(WRONG["null"]), answer(GOOD)]) as model:
+        monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
+        monkeypatch.setenv("OPENAI_BASE_URL", model.url)
+        options = RunOptions(backend="openai:fake-1")
+        written = await authoring.write(
+            "two views", project=tmp_path, options=options, told=lambda event: told.append(event.kind)
+        )
+    assert (written.is_ok, written.script, written.attempts, written.name) == (True, GOOD, 2, "two-views")
+    assert told[0] == "run_started" and told[-1] == "run_ended"
+    assert not (tmp_path / ".pawl/workflows").exists()
+    failed = await authoring.write("two views", project=tmp_path, options=RunOptions(backend="sample"))
+    assert (failed.is_ok, failed.attempts, failed.script) == (False, 6, None)
+    assert failed.result.error is not None
+    assert "the answer holds no block of code" in failed.result.error["message"]
 
 
 # ── with a terminal ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from engine.authoring import examine as examine_by_name
 from engine.authoring.examining import Examined, examined
 from engine.authoring.guide import HERE, brief
 from engine.errors import UsageError
-from engine.settings import Settings
+from engine.settings import PermissionSettings, Settings
 
 HEAD = "export const meta = { name: 'x', description: 'd', limits: { agents: 50 } }\n"
 LIST = "{ type: 'object', required: ['all'], properties: { all: { type: 'array', items: { type: 'object', required: ['name'], properties: { name: { type: 'string' } } } } } }"
@@ -82,6 +82,22 @@ return [out.ok, await ask('Go on?'), await agent('x', {{ backend: 'cli:claude' }
     assert found.is_ok, found.problems
     assert list(tmp_path.iterdir()) == []
     assert found.to_json()["shape"][0]["effects"] == {"check": 1, "writeFile": 1, "ask": 1}
+
+
+async def test_what_was_read_is_not_told_where_rules_say_what_may_be_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("the words of a file", encoding="utf-8")
+    steals = [
+        "null[await readFile('.env')]",
+        "throw new Error(await globalThis['read' + 'File']('.env'))",
+        "await parallel([async () => null[await readFile('.env')]])\nreturn 1",
+        "await agent('x', { [await readFile('.env')]: 1 })\nreturn 1",
+        "await agent('x', { agentType: await readFile('.env') })\nreturn 1",
+    ]
+    rules = Settings(permissions=PermissionSettings(deny=("read_file(.env)",)))
+    for script in steals:
+        told = str((await examined(tmp_path, rules, HEAD + script)).to_json()["problems"])
+        assert "the words of a file" not in told and "What it says is withheld" in told, script
+        assert "the words of a file" in str((await look(script, tmp_path)).to_json()["problems"]), "this shows nothing"
 
 
 async def test_the_examples_of_the_guide_are_right(tmp_path: Path) -> None:
