@@ -51,6 +51,8 @@ def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
     }
     expected |= {f"engine/assets/workflows/{path.name}" for path in (ROOT / "workflows").glob("*.js")}
     expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "engine/journal/migrations").glob("*.sql")}
+    authoring = ROOT / "engine/authoring"
+    expected |= {str(path.relative_to(ROOT)) for path in [*authoring.glob("*.md"), *authoring.glob("*.js")]}
     expected |= {"engine/py.typed", "sandbox/py.typed"}
     assert "engine/assets/stdlib_js/pawl.d.ts" in expected
     assert sorted(expected - names) == []
