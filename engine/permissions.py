@@ -8,6 +8,9 @@ from engine.errors import UsageError
 from engine.executors import HostEffect, Job
 from engine.values import AgentAnswer, CallKind, Json
 
+LOOKING = frozenset({CallKind.READ_FILE, CallKind.GLOB, CallKind.EXISTS})
+"""What a simulation really does, unless it is told not to."""
+
 
 class NotPermitted(HostEffect):
     """Stands in for the executor of a kind that the run has no permission for."""

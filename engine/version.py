@@ -34,7 +34,7 @@ from engine.handle import RunHandle
 from engine.limits import Budget, Caps, DrivenTime
 from engine.loading import Inspected, Loader, Resolved
 from engine.options import ResumeOptions, RunOptions, RunResult
-from engine.permissions import NotPermitted
+from engine.permissions import LOOKING, NotPermitted
 from engine.ports import Clock, Journal, Writer
 from engine.replay import ReplayPlan, ResumePlan
 from engine.run import Ending, RunLoop
@@ -122,7 +122,8 @@ def drive(
     handle = RunHandle(begin.run_id, writer.version, log=lines)
     budget = _budget(begin, backends)
     questions = Questions(begin.clock, setup.validate)
-    executors = _executors(begin, writer, backends, questions, simulate=simulate)
+    may_look = options.allow is None or "files" in options.allow
+    executors = _executors(begin, writer, backends, questions, simulate=simulate, may_look=may_look)
     if options.is_interactive and not simulate:
         backends.let_ask(_permits(questions))
 
@@ -305,8 +306,15 @@ def _budget(begin: Beginning, backends: setup.BackendPool) -> Budget:
 
 
 def _executors(
-    begin: Beginning, writer: Writer, backends: setup.BackendPool, questions: Questions, *, simulate: bool
+    begin: Beginning,
+    writer: Writer,
+    backends: setup.BackendPool,
+    questions: Questions,
+    *,
+    simulate: bool,
+    may_look: bool,
 ) -> Mapping[CallKind, Executor]:
+    """Who carries out each kind of call. `may_look`: whether a simulation reads files; nothing else of it is real."""
     workspace = Workspace(begin.project)
     worktrees = _worktrees(begin, writer)
     if simulate:
@@ -315,7 +323,10 @@ def _executors(
         effects = host_effects(workspace, questions, begin.clock, worktrees)
     out: dict[CallKind, Executor] = {**effects}
     for kind in effects:
-        if not simulate and NotPermitted.NEEDS[kind] not in begin.effective.allow:
+        is_permitted = NotPermitted.NEEDS[kind] in begin.effective.allow
+        if simulate:
+            is_permitted = may_look or kind not in LOOKING
+        if not is_permitted:
             out[kind] = NotPermitted(kind)
     if EXAMINE in begin.effective.allow:
         out[CallKind.CHECK] = examiner(begin.examine, begin.project, begin.settings)

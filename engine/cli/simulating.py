@@ -57,22 +57,24 @@ class Widths:
 @command("simulate", example='pawl simulate review --args \'{"path": "src"}\'')
 @click.argument("script", metavar="SCRIPT|NAME|-")
 @click.option("--args", "args", metavar="JSON|@FILE|-", help="What the script sees as `args`.")
-async def simulate(shell: Shell, script: str, args: str | None) -> int:
+@click.option("--allow", metavar="LIST", help="With it, files are looked at only when the list has files.")
+async def simulate(shell: Shell, script: str, args: str | None, allow: str | None) -> int:
     """Run with the sample backend in a journal that is thrown away; show phases, widths and an estimate of the cost."""
     from engine import history
     from engine.cli.board import Board
     from engine.cli.driver import summary
-    from engine.cli.inputs import args_value, only_one_stdin, script_source
+    from engine.cli.inputs import args_value, effects, only_one_stdin, script_source
     from engine.cli.reading import journal, project_of
     from engine.engine import Engine
 
     only_one_stdin(script, args, names=("the script", "--args"))
     project = project_of(shell)
     source, given = script_source(script, project), args_value(args)
+    options = RunOptions(backend=SIMULATED, allow=effects(allow))
     board, widths = Board(), Widths.empty()
     with tempfile.TemporaryDirectory(prefix="pawl-simulate-") as folder:
         async with Engine.open(project, journal=Path(folder) / "pawl.db") as engine:
-            handle = await engine.start(source, args=given, options=RunOptions(backend=SIMULATED), simulate=True)
+            handle = await engine.start(source, args=given, options=options, simulate=True)
             async for event in handle.events():
                 board.fold(event)
                 widths.fold(event)

@@ -119,7 +119,7 @@ class Desk:
     async def _simulate(self, arguments: dict[str, Json]) -> dict[str, Json]:
         source = await self._source(arguments)
         with ExitStack() as files:
-            flags = _args_flags(arguments, files)
+            flags = [_allow_flag(self._terms.allow), *_args_flags(arguments, files)]
             async with self._slots:
                 told = await pawl(self._terms, "simulate", _subject(source), flags, stdin=_piped(source))
         told.pop("result", None)  # made up, and of any length
@@ -275,6 +275,11 @@ def _args_flags(arguments: dict[str, Json], files: ExitStack) -> list[str]:
     return [f"--args={files.enter_context(args_file(arguments['args']))}"] if "args" in arguments else []
 
 
+def _allow_flag(allow: frozenset[str]) -> str:
+    """Always given: the config may have been written by the client since the server read it."""
+    return f"--allow={','.join(sorted(allow))}"
+
+
 def _subject(source: ScriptSource) -> str:
     """What `pawl run` is given: the file, so that its place is on record, or `-`."""
     return str(source.path or "-")
@@ -286,7 +291,7 @@ def _piped(source: ScriptSource) -> str | None:
 
 def _common(caps: dict[str, float], allow: frozenset[str], options: RunOptions) -> list[str]:
     """The flags that `run` and `resume` share. `--yes`: whether the run is too large has been settled here."""
-    flags = ["--detach", "--yes", f"--allow={','.join(sorted(allow))}", *flags_of(caps)]
+    flags = ["--detach", "--yes", _allow_flag(allow), *flags_of(caps)]
     flags += [f"--backend={options.backend}"] if options.backend is not None else []
     return flags + ([f"--model={options.model}"] if options.model is not None else [])
 

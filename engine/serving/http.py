@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATH = "/mcp"
 LEAST_TOKEN = 16
+GRACE_S = 2
+"""For requests that are under way when the server is told to end: a client that waits for a run waits in vain."""
 MOST_BODY_BYTES = 4 << 20
 """A script of 1 MiB, escaped, with its args."""
 
@@ -105,7 +107,10 @@ async def serve_http(server: Server[Any], listener: socket.socket, host: str, to
         transport_security=_security(host, port),
     )
     guarded = _Guard(app, token, takes_any_host=not _names(host, port))
-    config = uvicorn.Config(guarded, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
+    # Its log would show tracebacks of requests that are cut off at the end. What went wrong in a tool, its answer says.
+    config = uvicorn.Config(
+        guarded, log_level="critical", access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on"
+    )
     await uvicorn.Server(config).serve(sockets=[listener])
 
 

@@ -75,7 +75,7 @@ def _told(command: str, out: bytes, said: bytes) -> dict[str, Json]:
         tail = said.decode(errors="replace")[-500:]
         raise EngineBug(f"`pawl {command}` gave no JSON: {tail or 'it said nothing'}") from None
     error = told.get("error")
-    if error is not None and told.get("run_id") is None and "estimate" not in told:
+    if error is not None and "estimate" not in told:  # a simulation that failed has told what it is for
         raise PawlError.from_json(error)
     assert isinstance(told, dict)
     return told

@@ -1,8 +1,8 @@
 """What the person who starts a server allows its clients. Pure.
 
 A client may ask for less than this, never for more: what it asks for above is refused, not quietly lowered, so that it
-does not count on what it did not get. Fixed when the server starts: a client that can write the project's config gains
-nothing by it.
+does not count on what it did not get. Fixed when the server starts: a client that can write the project's config gets
+no more of it by that.
 """
 
 from __future__ import annotations

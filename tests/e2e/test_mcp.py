@@ -100,6 +100,8 @@ class TestTools:
             assert status["calls"] == {"total": 1, "settled": 1, "running": 0, "queued": 0, "waiting": 0}
             assert (await value(client, run))[0] == {"n": [1, "ä"]}
             assert [one["run_id"] for one in (await call(client, "list_runs"))["runs"]] == [run]
+            again = await refusal(client, "run_workflow", script=TWO, run_id=run)  # asked once more after a time-out
+            assert again["code"] == "run_exists"
         assert pawl("show", run, "--json").json["result"][0] == {"n": [1, "ä"]}
 
     async def test_args_are_passed_as_they_are(self, pawl: Pawl) -> None:
@@ -153,6 +155,7 @@ class TestTools:
                 "not_ended",
                 "wait_for_run waits for it; run_status says how it stands.",
             )
+            assert (await refusal(client, "resume_run", run_id=run))["code"] == "run_driven"
             assert (await call(client, "cancel_run", run_id=run))["outcome"] == f"Run {run}: cancel done."
             assert (await call(client, "wait_for_run", run_id=run))["status"] == "cancelled"
             assert (await refusal(client, "cancel_run", run_id=run))["code"] == "run_ended"
@@ -230,6 +233,15 @@ class TestTerms:
         async with over_pipes(pawl, "--allow", "files") as client:
             _, status = await ran(client, COMMANDS)
             assert (status["status"], status["permissions"]) == ("failed", ["files"])
+
+    async def test_a_simulation_reads_no_more_than_a_run(self, pawl: Pawl) -> None:
+        (pawl.folder / ".pawl" / "config.toml").write_text('allow = ["files"]\n')
+        (pawl.folder / "treasure.txt").write_text("gold")
+        script = HEAD + "throw new Error(`found ${await readFile('treasure.txt')}`)\n"
+        for flags, is_found in ((("--allow", ""), False), ((), True)):
+            async with over_pipes(pawl, *flags) as client:
+                told = await call(client, "simulate_workflow", script=script)
+                assert (told["status"], "found gold" in told["error"]["message"]) == ("failed", is_found)
 
     async def test_what_a_person_allowed_one_script_is_not_anothers(self, pawl: Pawl) -> None:
         script = pawl.script("const a = await check('exit 3')\nif (!a.ok) throw new Error('again')\nreturn a\n")
@@ -352,3 +364,23 @@ class TestLives:
                 assert children == []  # nothing of the run is below the server: a client that ends a tree ends no run
                 os.killpg(served.process.pid, signal.SIGKILL)
         await asyncio.to_thread(pawl.wait_for_status, run, "completed")
+
+    @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+    async def test_a_server_that_is_told_to_end_does_so_quietly(self, pawl: Pawl, sign: signal.Signals) -> None:
+        with over_http(pawl) as served:
+            runs: list[str] = []
+
+            async def wait_until_it_ends() -> None:
+                async with Client(served.url) as client:
+                    runs.append((await call(client, "run_workflow", script=TWO, backend=SLOW))["run_id"])
+                    waiting = asyncio.create_task(client.call_tool("wait_for_run", {"run_id": runs[0]}))
+                    await asyncio.to_thread(pawl.wait_for, runs[0], "running")
+                    served.process.send_signal(sign)
+                    await waiting
+
+            with pytest.raises(ExceptionGroup):
+                await wait_until_it_ends()
+            ended = await asyncio.to_thread(pawl.ended, served.process)
+            assert ended.err.strip() == ""
+            assert ended.code == (-sign if sign is signal.SIGTERM else 130)
+        assert pawl("cancel", runs[0]).code == 0
