@@ -21,7 +21,7 @@ from engine.errors import JournalError, LimitReached, PawlError, ReplayDiffers, 
 EXPECTED = [
     *("run", "resume", "replay", "new", "check", "simulate"),
     *("runs", "show", "search", "watch", "log", "diff", "verify"),
-    *("pause", "cancel", "skip", "retry", "answer", "export", "import", "delete", "gc"),
+    *("pause", "cancel", "skip", "retry", "answer", "mcp", "skill", "export", "import", "delete", "gc"),
     *("workflows", "agents", "backends", "model", "doctor", "init", "completion"),
 ]
 
@@ -69,7 +69,7 @@ def test_run_and_resume_have_the_flags_of_the_contract() -> None:
     assert flags(load("resume")) == shared | {"--script", "--policy", "--keep-failures", "--rerun", "--explain"}
 
 
-@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"completion", "model"}))
+@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"completion", "model", "mcp", "skill"}))
 def test_every_command_that_prints_a_result_takes_json(name: str) -> None:
     assert "--json" in flags(load(name))
 
