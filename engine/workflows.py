@@ -125,12 +125,12 @@ async def resolve_child(ref: Json, project: Path, *, max_bytes: int = MAX_SOURCE
         ScriptError: `too_long`, `encoding`, `syntax`.
     """
     if isinstance(ref, str) and ref:
-        return await _find_name(ref, project, project, max_bytes)
+        return await _find_name(ref, project, project, max_bytes, is_typed=False)
     path = ref.get("scriptPath") if isinstance(ref, dict) else None
     if isinstance(ref, dict) and isinstance(ref.get("inline"), str) and path is None:
         return _inline(ref["inline"], max_bytes)
     if isinstance(ref, dict) and isinstance(ref.get("name"), str) and path is None:
-        return await _find_name(ref["name"], project, project, max_bytes)
+        return await _find_name(ref["name"], project, project, max_bytes, is_typed=False)
     if not isinstance(path, str) or not path or "\0" in path:
         raise UsageError(
             "workflow() takes the name of a workflow, or {scriptPath: 'path/to/file.js'}",
@@ -167,13 +167,14 @@ def _no_script(path: str) -> UsageError:
     )
 
 
-async def _find_name(name: str, project: Path, start: Path, max_bytes: int) -> ScriptSource:
+async def _find_name(name: str, project: Path, start: Path, max_bytes: int, *, is_typed: bool = True) -> ScriptSource:
+    """The workflow of this name; for a name that a person typed, else a file of the current folder."""
     for folder in _folders(project, start):
         files = _files(folder.path)
         path = await _named(name, files)
         if path is not None:
             return _read(path, shown=path.name, max_bytes=max_bytes)
-    if _is_regular(Path(name)):  # a script without a suffix, in the current folder
+    if is_typed and _is_regular(Path(name)):  # a script without a suffix; for a script's own words it could be anywhere
         return _read(Path(name), shown=name, max_bytes=max_bytes)
     raise await _unknown(name, project, start)
 

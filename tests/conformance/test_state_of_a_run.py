@@ -115,6 +115,14 @@ async def test_S44_what_cannot_be_loaded_throws_and_can_be_caught(project: Proje
     assert str(project.folder) not in found[2]
 
 
+async def test_S44_a_name_leads_out_of_no_folder(project: Project) -> None:
+    outside = project.folder.parent / "outside"  # without a suffix, a person may type it
+    outside.write_text("export const meta = { name: 'o', description: 'x' };\nreturn 'treasure'")
+    for ref in (str(outside), "../outside"):
+        found = await project.value(CAUGHT + f"return await caught(() => workflow({ref!r}))")
+        assert isinstance(found, list) and found[1] == "unknown_workflow", found
+
+
 async def test_S45_a_workflow_that_calls_itself_again_is_refused(project: Project) -> None:
     (project.folder / "workflows").mkdir()
     (project.folder / "workflows" / "loop.js").write_text(
