@@ -137,10 +137,7 @@ class Desk:
         if name is not None:
             if any(sign in name for sign in ("/", "\\", "\0")) or name.startswith("."):
                 raise _unknown(name)
-            source = await resolve_child(name, self._terms.project)
-            if source.path is None or source.path.suffix not in SUFFIXES:
-                raise _unknown(name)  # any file of the current folder may be meant by a name; not by a client
-            return source
+            return await resolve_child(name, self._terms.project)  # as a script's own words: no name is a file
         if not str(path).endswith(SUFFIXES):
             raise UsageError(f"{path!r} is no script: expected a path ending in .js or .mjs", code="unknown_workflow")
         return await resolve_child({"scriptPath": path}, self._terms.project)
