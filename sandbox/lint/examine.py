@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.lint.finding import Problem
+from sandbox.lint.ignoring import without_ignored
 from sandbox.lint.language import find_broken
 from sandbox.lint.meta import meta_answer, read_meta, repeated_keys
 from sandbox.lint.rules import ALWAYS, MISTAKES, PORTABLE
@@ -41,6 +42,7 @@ def examine(root: Node, text: bytes, *, mistakes: bool, portable: bool) -> dict[
         findings += repeated_keys(syntax, literal)
     for rule in (*ALWAYS, *(MISTAKES if mistakes else ()), *(PORTABLE if portable else ())):
         findings.extend(rule(syntax))
+    findings = without_ignored(syntax, findings)
     findings.sort(key=lambda finding: (finding.severity != "error", finding.start))
     kept = sorted(findings[:MAX_FINDINGS], key=lambda finding: finding.start)
     return {

@@ -9,7 +9,7 @@ from sandbox.lint.calls import members, options_of
 from sandbox.lint.finding import Finding
 from sandbox.lint.nodes import arguments, bare, field
 from sandbox.lint.syntax import FUNCTIONS, Syntax
-from sandbox.lint.words import near
+from sandbox.lint.words import ASKING, near
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -36,14 +36,14 @@ def find_unknown_phases(syntax: Syntax) -> Iterator[Finding]:
 
 def find_no_return(syntax: Syntax) -> Iterator[Finding]:
     """A script that asks agents and returns nothing: its result is null (S01)."""
-    works = next((call for name in ("agent", "parallel", "pipeline") for call in syntax.calls(name)), None)
+    works = next((call for name in ASKING for call in syntax.calls(name)), None)
     if works is None or any(_is_of_the_script(node) for node in syntax.all("return_statement")):
         return
     end = len(syntax.text.rstrip())
     start = syntax.text.rfind(b"\n", 0, end) + 1
     yield Finding(
         "warning",
-        "no_return",
+        "result_not_returned",
         "S01",
         start,
         end,

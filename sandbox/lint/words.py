@@ -13,6 +13,11 @@ PROMISING = frozenset(
     }
 )
 """Functions that return a promise."""
+ASKING = (
+    *("agent", "parallel", "pipeline", "workflow", "race", "dag"),
+    *("vote", "judgePanel", "bestOf", "loopUntilDry", "retry", "tournament", "mapReduce"),
+)
+"""Functions that ask agents, or call functions that do."""
 
 AGENT_OPTIONS = ("label", "phase", "schema", "model", "effort", "isolation", "agentType")
 """Of `agent()`, in every runtime of the dialect (S25)."""

@@ -108,8 +108,8 @@ async def test_promises_where_functions_belong(body: str, column: int, message: 
 @pytest.mark.parametrize(
     "body",
     [
-        "return parallel([1].map((n) => () => agent('a')))",
-        "return parallel([() => agent('a'), async () => (await agent('b')).x])",
+        "return parallel([1].map((n) => () => agent(`a ${n}`)))",
+        "return parallel([() => agent('a'), async () => (await agent('b'))?.x])",
         "return parallel(thunks)",
         "return parallel([1].map((n) => make(n)))",
         "return parallel([1, null, ready])",
@@ -180,7 +180,7 @@ async def test_without_announced_phases_any_title_does() -> None:
 )
 async def test_a_script_that_returns_nothing(body: str, is_found: bool) -> None:
     codes = [found[0] for found in await problems(body, mistakes=True)]
-    assert codes == (["no_return"] if is_found else [])
+    assert codes == (["result_not_returned"] if is_found else [])
 
 
 async def test_a_run_does_not_look_for_mistakes() -> None:
