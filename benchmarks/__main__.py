@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--quick] [--json] [SECTION…]`: measures in rounds, each beside its floors."""
+"""`python -m benchmarks [--quick] [--json] [SECTION…]`: measures in rounds, each beside its floors.
+
+`python -m benchmarks authoring` is another one: how good the scripts are that `pawl new` gets written.
+"""
 
 from __future__ import annotations
 
@@ -154,6 +157,10 @@ async def measured(names: list[str], plan: Plan) -> list[Line]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["authoring"]:  # counts what a model writes, measures no time
+        from benchmarks.authoring.__main__ import main as authoring
+
+        raise SystemExit(authoring(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of: {', '.join(SECTIONS)} (all)")
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute")

@@ -1,0 +1,53 @@
+// Find functions that nobody calls any more; make sure before you report one.
+
+export const meta = {
+  name: 'find-dead-code',
+  description: 'Find functions that nobody calls any more; make sure before you report one.',
+  phases: [{ title: 'Find' }, { title: 'Verify' }],
+  args: {
+    type: 'object',
+    properties: {
+      most: { type: 'integer', minimum: 1, maximum: 20, description: 'default: 12' },
+      hint: { type: 'string', description: 'what to mind (default: nothing)' },
+    },
+  },
+  limits: { agents: 150 },
+  permissions: ['files'],
+}
+
+const { most = 12, hint = '' } = args ?? {}
+const PATTERN = '**/*.{py,js,ts}'
+const FINDINGS = {
+  type: 'object',
+  required: ['findings'],
+  properties: {
+    findings: { type: 'array', maxItems: 5, items: { type: 'object', required: ['name', 'line'], properties: { name: { type: 'string', minLength: 1 }, line: { type: 'string', minLength: 1 } } } },
+  },
+}
+const VERDICT = {
+  type: 'object',
+  required: ['holds', 'because'],
+  properties: { holds: { type: 'boolean' }, because: { type: 'string', minLength: 1 } },
+}
+
+const all = (await glob(PATTERN)).sort()
+const files = all.slice(0, most)
+if (all.length > files.length) log(`${all.length - files.length} of ${all.length} files are left out (most: ${most})`)
+
+const perFile = await pipeline(files, find, verify)
+const missing = files.filter((_, i) => perFile[i] === null)
+if (missing.length > 0) log(`nobody looked at ${missing.join(', ')}`)
+const findings = perFile.flatMap(found => found ?? [])
+return { files: files.length, findings, missing }
+
+async function find(file) {
+  const answer = await agent(`Which functions may be unused, in ${file}. ${hint}`, { label: file, phase: 'Find', agentType: 'explore', schema: FINDINGS })
+  if (answer === null) throw new Error(`nobody read ${file}`)
+  return answer.findings
+}
+
+async function verify(found, file) {
+  const verdicts = await parallel(found.map(({ name, line }) => () =>
+    agent(`Search the whole project: is it really called from nowhere? In ${file}: ${name} (${line})`, { label: `${file}: ${name}`.slice(0, 60), phase: 'Verify', schema: VERDICT })))
+  return found.map((finding, i) => ({ file, ...finding, holds: verdicts[i]?.holds ?? null })).filter(finding => finding.holds !== false)
+}

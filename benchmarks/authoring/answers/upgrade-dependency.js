@@ -1,0 +1,33 @@
+// A dependency was upgraded and the build is broken: fix it, and stop when it cannot be done.
+
+export const meta = {
+  name: 'upgrade-dependency',
+  description: 'A dependency was upgraded and the build is broken: fix it, and stop when it cannot be done.',
+  args: {
+    type: 'object',
+    required: ['command'],
+    properties: {
+      command: { type: 'string', minLength: 1 },
+    },
+  },
+  limits: { agents: 4 },
+  permissions: ['check'],
+}
+
+const { command } = args
+const ROUNDS = 4
+const DONE = { type: 'object', required: ['what'], properties: { what: { type: 'string', minLength: 1 } } }
+
+const changes = []
+let result = await check(command)
+for (let round = 1; round <= ROUNDS && !result.ok; round++) {
+  log(`round ${round} of ${ROUNDS}: ${command} exits with ${result.exitCode}`)
+  const answer = await agent(
+    `A dependency was upgraded. Adapt our code to its new version. \`${command}\` has to pass; it says:\n\n${(result.stdout + result.stderr).slice(-6000)}`,
+    { label: `round ${round}`, schema: DONE },
+  )
+  if (answer === null) log(`round ${round}: nobody answered`)
+  else changes.push(answer.what)
+  result = await check(command)
+}
+return { ok: result.ok, changes, exitCode: result.exitCode }
