@@ -15,7 +15,7 @@ from sandbox.lint.modules import find_modules
 from sandbox.lint.nulls import find_unhandled_nulls
 from sandbox.lint.portable import find_unportable
 from sandbox.lint.prompts import find_identical_prompts, find_prompts_without_input, find_tasks_for_code
-from sandbox.lint.story import find_no_return, find_unknown_phases
+from sandbox.lint.story import find_result_not_returned, find_unknown_phases
 from sandbox.lint.syntax import Syntax
 
 Rule = Callable[[Syntax], Iterator[Finding]]
@@ -24,7 +24,7 @@ ALWAYS: tuple[Rule, ...] = (find_modules, find_line_separators)
 """What a run is refused for, and what it warns about."""
 
 MISTAKES: tuple[Rule, ...] = (
-    *(find_bad_calls, find_missing_awaits, find_unknown_phases, find_no_return),
+    *(find_bad_calls, find_missing_awaits, find_unknown_phases, find_result_not_returned),
     *(find_needless_barriers, find_unbounded_loops, find_unhandled_nulls, find_silent_caps),
     *(find_tasks_for_code, find_prompts_without_input, find_identical_prompts),
 )

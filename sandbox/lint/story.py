@@ -34,7 +34,7 @@ def find_unknown_phases(syntax: Syntax) -> Iterator[Finding]:
             )
 
 
-def find_no_return(syntax: Syntax) -> Iterator[Finding]:
+def find_result_not_returned(syntax: Syntax) -> Iterator[Finding]:
     """A script that asks agents and returns nothing: its result is null (S01)."""
     works = next((call for name in ASKING for call in syntax.calls(name)), None)
     if works is None or any(_is_of_the_script(node) for node in syntax.all("return_statement")):
