@@ -89,7 +89,8 @@ class Offer:
         told, most = self._estimate(self._simulated()), self._estimate(self._most())
         yield f"Agents: {self._simulated():,} with made-up answers, at most {self._most():,}"
         yield f"Estimate: {_price(told)}; at most {_price(most)}\n  from {told['source_text']}"
-        permissions = meta.get("permissions") or []
+        # MiMo Code has objects of its own there, which ask nobody for anything here.
+        permissions = [name for name in meta.get("permissions") or [] if isinstance(name, str)]
         yield "Asks for: " + (
             ", ".join(f"{name} ({MEANING.get(name, 'unknown')})" for name in permissions) if permissions else "nothing"
         )
