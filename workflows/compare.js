@@ -76,9 +76,9 @@ const ranking = table
   .toSorted((a, b) => Number(b.option === winner.option) - Number(a.option === winner.option) || wins(b.option) - wins(a.option) || byScore(a, b))
   .map(({ option, score, place }) => ({ option, score, wins: wins(option), place }))
 const best = table.toSorted(byScore)[0]
-const isAgreed = best.score !== null && best.option === winner.option
+const isAgreed = table.every(({ score }) => score !== null) && best.option === winner.option
 const isDecided = openMatches === 0
-log(isDecided ? `${winner.option} wins${isAgreed ? ', and has the best scores' : `; the best scores has ${best.option}`}` : 'not decided')
+log(isDecided ? `${winner.option} wins${isAgreed ? ', and has the best scores' : ', not by its scores alone'}` : 'not decided: nobody judged some matches')
 
 return {
   winner: isDecided ? winner.option : null,
@@ -139,8 +139,9 @@ async function match(a, b) {
   const reasonOf = reason => (isAlone ? `only one judge answered: ${reason}` : reason)
   if (forB.length === 0) return forA.length === 0 ? null : { winner: 0, reason: reasonOf(forA[0]) }
   if (forA.length === 0) return { winner: 1, reason: reasonOf(forB[0]) }
-  const by = a.score === b.score ? 'it was named first' : `it has the better scores (${a.score ?? 'none'} and ${b.score ?? 'none'})`
-  return { winner: byScore(a, b) < 0 ? 0 : 1, reason: `the judges differ; ${by}. For ${a.option}: ${forA[0]} For ${b.option}: ${forB[0]}` }
+  const isTie = a.score === null || b.score === null || a.score === b.score // a score that nobody gave is no low score
+  const by = isTie ? 'it was named first' : `it has the better scores (${a.score} and ${b.score})`
+  return { winner: (isTie ? a.place - b.place : byScore(a, b)) < 0 ? 0 : 1, reason: `the judges differ; ${by}. For ${a.option}: ${forA[0]} For ${b.option}: ${forB[0]}` }
 }
 
 function choose(first, second) {
