@@ -10,10 +10,13 @@ import itertools
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.crashing import SEED
 from support.library import CASES, Shelf, same_after_a_crash, script, shipped
+
+from engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,3 +77,19 @@ def test_outages_never_look_like_success(name: str, fail: float, seed: int, tmp_
     # A hunt goes on after a round in which somebody was out.
     if told["agents"]["null"] > 0 and (name != "bug-hunt" or fail == 1):
         assert verdict is False, json.dumps(result, indent=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_its_section_names_its_args_phases_permissions_and_limits(name: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs/workflows.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    async with Engine.open(tmp_path) as engine:
+        report = await engine.check(Path(script(name)).read_text(encoding="utf-8"), file=name)
+    meta: Any = report.meta
+    assert f"\npawl run {name} " in section
+    assert "Phases: " + ", ".join(phase["title"] for phase in meta["phases"]) in section
+    assert f"At most {meta['limits']['agents']:,} agents" in section
+    assert "Result: `" in section or name == "repo-tour"
+    told = [*meta["args"]["properties"], *meta.get("permissions", [])]
+    assert [word for word in told if f"`{word}`" not in section] == []
+    assert meta["whenToUse"] and all("detail" in phase for phase in meta["phases"])
