@@ -54,13 +54,13 @@ class SampleBackend:
         options = self.options
         if options.latency_s > 0:
             await asyncio.sleep(options.latency_s)
-        if options.fail > 0 and self._share(request, b"fail") < options.fail:
+        if options.fail > 0 and self._share(b"fail\0%b%d" % (request.identity, request.attempt)) < options.fail:
             raise AgentError(
                 f"sample: attempt {request.attempt} fails, as sample:fail={options.fail:g} asks for",
                 code="sample_failed",
             )
         digest = self._digest(request)
-        is_empty = options.empty > 0 and self._share(request, b"empty") < options.empty
+        is_empty = options.empty > 0 and self._share(b"empty\0%b" % digest) < options.empty
         if request.schema is None:
             value = self._text(request, digest)
         else:
@@ -82,9 +82,8 @@ class SampleBackend:
         )
         return hashlib.blake2b(orjson.dumps(asked), digest_size=16, key=self._seed).digest()
 
-    def _share(self, request: AgentRequest, of: bytes) -> float:
-        """Where this attempt lies between 0 and 1."""
-        text = b"%b\0%b%d" % (of, request.identity, request.attempt)
+    def _share(self, text: bytes) -> float:
+        """Where this lies between 0 and 1."""
         return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=self._seed).digest()) / 2**64
 
     def _text(self, request: AgentRequest, digest: bytes) -> str:

@@ -84,8 +84,8 @@ class Ran:
 class Shelf:
     """One workflow in a project of its own, below `folder`.
 
-    `sample` gives the same answer to an attempt that is made again. With `fail` or `empty` it does not, so that a run that was
-    killed with calls in flight may rightly end in another way.
+    `sample` gives the same answer to an attempt that is made again. With `fail` it does not, so that a run that was killed with
+    calls in flight may rightly end in another way.
     """
 
     name: str

@@ -136,3 +136,11 @@ async def test_I5_a_schema_that_asks_for_too_much_takes_no_time(part: dict[str, 
 def test_the_built_in_kinds_of_agent() -> None:
     assert sorted(known()) == ["explore", "general", "verify"]
     assert all(definition.description and definition.prompt for definition in known().values())
+
+
+async def test_what_is_empty_stays_so_when_an_attempt_is_made_again() -> None:
+    """A run that was killed ends as it would have."""
+    half = SampleOptions(empty=0.5)
+    for number in range(20):
+        question = {"schema": SCHEMA, "prompt": f"question {number}"}
+        assert await ask(half, **question) == await ask(half, **question, attempt=2)
