@@ -33,7 +33,7 @@ test: setup model
 
 test-ng: setup $(NG)/.stamp
 	@$(BIN)/python tests/support/same_tests.py $(BIN)/python $(NG)/bin/python $(wildcard $(NG_TESTS))
-	@$(NG)/bin/python -m pytest -q $(wildcard $(NG_TESTS)) $(ARGS)
+	@$(NG)/bin/python -m pytest -q -n auto $(wildcard $(NG_TESTS)) $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted; run: $(BIN)/ruff format ."; exit 1; }

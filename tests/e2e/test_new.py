@@ -510,6 +510,7 @@ def test_an_editor_that_is_not_there_changes_nothing(scene: Scene) -> None:
 
 
 @pytest.mark.local_model
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_embedded_model_ends_in_a_script_or_in_a_clear_failure(tmp_path: Path) -> None:
     """It is very small: mostly it fails, and then says so."""

@@ -96,7 +96,7 @@ async def test_the_report_as_json() -> None:
                 "end_column": 57,
                 "excerpt": "export const meta = { name: 'n', description: 'd', modle: 'x' };",
                 "caret": " " * 51 + "^^^^^",
-                "hint": "Known members: name, description, whenToUse, phases, model, args, limits, permissions.",
+                "hint": "Known members: name, description, whenToUse, phases, model, args, limits, permissions, dialect.",
                 "rule": "S04",
             }
         ],
