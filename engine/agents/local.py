@@ -174,11 +174,15 @@ def _load(path: Path, key: str) -> Any:
     params.cpuparams_batch.n_threads = threads
     params.api_keys = [key]
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
     except (RuntimeError, ValueError, OSError) as error:
         raise AgentError(
             f"local: the model could not be loaded: {error}", code="local_failed", hint="Try: pawl model pull"
         ) from error
+    # Its loop begins a moment after it listens, and who frees it before that waits for the loop's end for ever.
+    # So it is seen at work once: one token.
+    server.handle_chat_completions({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
+    return server
 
 
 def _seed(request: AgentRequest) -> int:

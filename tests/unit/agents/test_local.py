@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -224,3 +226,17 @@ async def test_S71_agents_do_not_wait_for_their_own_judges_slots(monkeypatch: py
             answers = await asyncio.gather(*(backend.run(asks(call), ignore) for call in range(2 * local.SLOTS)))
     assert all(answer.value.startswith("answer") for answer in answers)
     assert len({asked.raw["seed"] for asked in model.requests if "You choose" not in asked.text}) == 2
+
+
+FREED_AT_ONCE = """
+from engine.agents import local, model_store
+for _ in range(3):
+    server = local._load(model_store.where(), "key")
+    del server
+"""
+
+
+@pytest.mark.local_model
+def test_a_model_that_is_freed_right_after_it_was_loaded_is_gone() -> None:
+    """In a process of its own: it hung for ever when the library's loop had not begun yet."""
+    subprocess.run([sys.executable, "-c", FREED_AT_ONCE], timeout=120, check=True)
