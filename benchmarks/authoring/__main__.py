@@ -17,6 +17,9 @@ def main(given: list[str] | None = None) -> int:
     options = parser.parse_args(given)
     if unknown := set(options.names) - {request.name for request in run.requests()}:
         parser.error(f"unknown request {sorted(unknown)[0]!r}")
+    asked = [request for request in run.requests() if request.name in options.names]
+    if options.backend is None and (unanswered := [one.name for one in asked if not run.answer_of(one).exists()]):
+        parser.error(f"request {unanswered[0]!r} has no recorded answer: name a model with --backend")
     rows = asyncio.run(run.measured(options.backend, options.names))
     print(run.as_json(rows) if options.json else run.table(rows))
     return 1 if options.backend is None and any(row.failed for row in rows) else 0

@@ -90,9 +90,14 @@ def workspace() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def answer_of(request: Request) -> Path:
+    """The recorded answer. One for each shape of script is enough: the others would only have other words in them."""
+    return HERE / "answers" / f"{request.name}.js"
+
+
 async def recorded(request: Request, project: Path) -> Row:
     """The recorded answer to a request, checked."""
-    text = (HERE / "answers" / f"{request.name}.js").read_text(encoding="utf-8")
+    text = answer_of(request).read_text(encoding="utf-8")
     return _row(request, await failed(text, request.checks, request.permissions, project=project))
 
 
@@ -116,8 +121,10 @@ async def written(request: Request, project: Path, backend: str) -> Row:
 
 
 async def measured(backend: str | None, names: list[str]) -> list[Row]:
-    """Every request, or those with these names, one after another."""
+    """Every request, or those with these names, one after another; without a model, those that have an answer."""
     chosen = [request for request in requests() if not names or request.name in names]
+    if backend is None:
+        chosen = [request for request in chosen if answer_of(request).exists()]
     rows = []
     with workspace() as project:
         for request in chosen:
@@ -132,7 +139,7 @@ def table(rows: list[Row]) -> str:
         right, checks = "yes" if row.is_right else "no", f"{row.passed}/{row.of}"
         shown = f"{row.name:<22} {right:<6} {row.rounds:>6} {checks:>7} {row.tokens:>9,} {row.cost_usd:>7.3f}$"
         lines.append(f"{shown}  {', '.join(row.failed) or row.note}".rstrip())
-    first = sum(row.is_right and row.rounds <= 1 for row in rows)
+    first = sum(row.is_right and row.rounds == 1 for row in rows)
     lines.append(
         f"\n{len(rows)} requests: {sum(row.is_right for row in rows)} right, {first} of them at the first try; "
         f"{sum(row.passed for row in rows)} of {sum(row.of for row in rows)} checks; "

@@ -12,6 +12,7 @@ from benchmarks.authoring.__main__ import main
 from benchmarks.authoring.checks import BASE, CHECKS, failed
 
 REQUESTS = run.requests()
+ANSWERED = [request for request in REQUESTS if run.answer_of(request).exists()]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,13 @@ def test_each_check_is_known_and_asked_for() -> None:
 
 def test_each_answer_has_a_request() -> None:
     here = Path(run.HERE)
-    assert {path.stem for path in (here / "answers").glob("*.js")} == {request.name for request in REQUESTS}
+    assert {path.stem for path in (here / "answers").glob("*.js")} == {request.name for request in ANSWERED}
+    asked = {*BASE, *(name for request in ANSWERED for name in request.checks)}
+    assert asked == set(CHECKS), "each check is passed by an answer"
     assert {path.stem for path in (here / "bad").glob("*.js")} == set(run.bad_answers())
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: request.name)
+@pytest.mark.parametrize("request_", ANSWERED, ids=lambda request: request.name)
 async def test_a_recorded_answer_passes(request_: run.Request, project: Path) -> None:
     row = await run.recorded(request_, project)
     assert (row.failed, row.is_right) == ((), True)
@@ -58,10 +61,16 @@ async def test_a_model_that_never_gets_it_right_is_a_row(project: Path) -> None:
 
 
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["naming"]) == 0
+    assert main(["triage"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[1].split()[:5] == ["naming", "yes", "0", "14/14", "0"]
-    assert out[-1] == "1 requests: 1 right, 1 of them at the first try; 14 of 14 checks; 0 tokens, $0.00"
+    assert out[1].split()[:5] == ["triage", "yes", "0", "14/14", "0"]
+    assert out[-1] == "1 requests: 1 right, 0 of them at the first try; 14 of 14 checks; 0 tokens, $0.00"
+
+
+def test_without_a_model_a_request_without_an_answer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["naming"])
+    assert "request 'naming' has no recorded answer: name a model with --backend" in capsys.readouterr().err
 
 
 def test_an_unknown_request_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
